@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace echelon::measure {
+
+inline constexpr std::string_view record_schema = "echelon.record/1";
+
+/// A named value of a workload's parameters or result; names carry their unit.
+using Value = std::variant<bool, std::uint64_t, double, std::string, std::vector<std::string>>;
+using Fields = std::vector<std::pair<std::string, Value>>;
+
+/// What one rank did. startup_s + compute_s + communicate_s + wait_s = wall_s, which begins at the rank's main().
+struct RankRecord {
+  std::uint64_t rank = 0;
+  std::string host;
+  std::string cpus;         ///< the CPUs that it may run on, as in "0-3,8"
+  std::string role;         ///< "master" or "worker"; in pi the master computes too
+  std::uint64_t tasks = 0;  ///< chunks
+  std::uint64_t items = 0;  ///< pi: points
+  double startup_s = 0;
+  double compute_s = 0;
+  double communicate_s = 0;
+  double wait_s = 0;
+  double wall_s = 0;
+  double cpu_s = 0;  ///< of all its threads, since main()
+  std::uint64_t max_rss_bytes = 0;
+  bool lost = false;
+};
+
+/// The variables that SLURM gave the master, where it runs under SLURM.
+using Slurm = std::vector<std::pair<std::string, std::string>>;
+
+/// Under which conditions the figures were measured.
+struct Context {
+  std::string version;
+  std::string commit;
+  bool dirty = false;
+  std::string build_type;
+  std::string compiler;
+  std::string mpi;
+  std::string isa;
+  std::string cpu_model;
+  std::vector<std::string> hosts;
+  std::uint64_t ranks = 1;
+  std::uint64_t threads = 1;       ///< a rank
+  std::uint64_t cpus_allowed = 1;  ///< that the ranks may use together, over all hosts
+  bool oversubscribed = false;     ///< more threads than CPUs on some host
+  std::string launcher;            ///< "none", "mpirun", "srun", or "echelon" (mpirun, started by echelon -n)
+  std::optional<Slurm> slurm;
+};
+
+/// POP's efficiencies over the measured region, which is all but startup; the formulas are in analysis/pop.hpp.
+struct Efficiency {
+  double load_balance = 0;
+  double communication = 0;
+  double parallel = 0;
+};
+
+/// What one run produced, the same for every subcommand: the only thing that is written to disk or shown.
+struct Record {
+  std::string command;
+  std::vector<std::string> argv;
+  std::string started_at;  ///< UTC, ISO 8601
+  double wall_s = 0;       ///< the slowest rank's, startup included
+  Context context;
+  Fields parameters;  ///< what the command was told, after defaults
+  Fields result;
+  /// Each repetition's time on its slowest rank, from a barrier to the answer; startup is not in it.
+  std::vector<double> repetitions_s;
+  std::vector<RankRecord> ranks;
+  Efficiency efficiency;
+};
+
+/// Of an odd number of values the middle one, of an even number the mean of the middle two. @pre not empty
+[[nodiscard]] double median(std::vector<double> values);
+
+}  // namespace echelon::measure

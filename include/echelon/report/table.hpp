@@ -1,0 +1,40 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <echelon/measure/record.hpp>
+
+namespace echelon::report {
+
+/// Columns of text, aligned: the first line is the header; numbers to the right, words to the left.
+class Table {
+ public:
+  enum class Align { left, right };
+  struct Column {
+    std::string head;
+    Align align = Align::right;
+  };
+
+  explicit Table(std::vector<Column> columns);
+  /// @pre as many cells as columns
+  void add(std::vector<std::string> cells);
+  /// Every line ends in a newline and none in a blank.
+  [[nodiscard]] std::string text() const;
+
+ private:
+  std::vector<Column> columns_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+/// In engineering notation with three digits: 27.5e9, 999, 1.00e3.
+[[nodiscard]] std::string engineering(double value);
+
+/// pi, its error and speed; a line a rank; the efficiencies.
+[[nodiscard]] std::string pi_table(const measure::Record& record);
+
+/// A line a record, by ranks and threads: median time, and speedup and efficiency against the record with the fewest
+/// threads in all. Times are without startup. @pre not empty; all records have repetitions
+[[nodiscard]] std::string scaling_table(std::vector<measure::Record> records);
+
+}  // namespace echelon::report

@@ -1,0 +1,84 @@
+#include <limits>
+#include <optional>
+
+#include <echelon/base/error.hpp>
+#include <echelon/base/number.hpp>
+
+namespace echelon::base {
+namespace {
+
+constexpr std::uint64_t too_large = std::numeric_limits<std::uint64_t>::max();
+
+/// value * 10 + digit, staying at too_large once it is there.
+std::uint64_t append(std::uint64_t value, unsigned digit) {
+  return value > (too_large - digit) / 10 ? too_large : value * 10 + digit;
+}
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/// A decimal number: its digits without a point, and the power of ten that they are to be multiplied by.
+struct Decimal {
+  bool negative = false;
+  std::string digits;
+  std::int64_t exponent = 0;
+};
+
+std::optional<Decimal> parse_decimal(std::string_view text) {
+  Decimal number;
+  std::size_t at = 0;
+  const auto next_is = [&](std::string_view any_of) {
+    return at < text.size() && any_of.find(text[at]) != std::string_view::npos;
+  };
+  if (next_is("+-")) number.negative = text[at++] == '-';
+  for (bool fraction = false; at < text.size(); ++at) {
+    if (is_digit(text[at])) {
+      number.digits += text[at];
+      number.exponent -= fraction ? 1 : 0;
+    } else if (text[at] == '.' && !fraction) {
+      fraction = true;
+    } else if (text[at] != '_' || at == 0 || !is_digit(text[at - 1])) {
+      break;
+    }
+  }
+  if (number.digits.empty()) return std::nullopt;
+  if (next_is("eE")) {
+    ++at;
+    const bool down = next_is("-");
+    if (next_is("+-")) ++at;
+    if (at == text.size()) return std::nullopt;
+    std::int64_t written = 0;
+    for (; at < text.size() && is_digit(text[at]); ++at) {
+      if (written < 1'000'000) written = written * 10 + (text[at] - '0');  // beyond, nothing changes
+    }
+    number.exponent += down ? -written : written;
+  }
+  return at == text.size() ? std::optional{number} : std::nullopt;
+}
+
+}  // namespace
+
+std::uint64_t parse_count(std::string_view text, std::uint64_t min, std::uint64_t max) {
+  const std::string range = "give a whole number from " + std::to_string(min) + " to " + std::to_string(max) +
+                            (max >= 1'000'000'000 ? ", such as 1e9" : "");
+  const auto fail = [&](std::string_view why) {
+    throw UsageError("'" + std::string{text} + "' is " + std::string{why} + "; " + range);
+  };
+  std::optional<Decimal> number = parse_decimal(text);
+  if (!number) fail("not a number");
+  std::string& digits = number->digits;
+  for (; number->exponent < 0 && digits.size() > 1 && digits.back() == '0'; ++number->exponent) digits.pop_back();
+  if (digits.find_first_not_of('0') == std::string::npos) {
+    number->exponent = 0;
+    number->negative = false;
+  }
+  if (number->exponent < 0) fail("not a whole number");
+  if (number->negative) fail("negative");
+  std::uint64_t value = 0;
+  for (const char c : digits) value = append(value, static_cast<unsigned>(c - '0'));
+  for (std::int64_t i = 0; i < number->exponent && value != too_large && value != 0; ++i) value = append(value, 0);
+  if (value < min) fail("too small");
+  if (value > max || value == too_large) fail("too large");
+  return value;
+}
+
+}  // namespace echelon::base

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include <echelon/comm/session.hpp>
+#include <echelon/workloads/account.hpp>
+
+namespace echelon::cli {
+
+/// Where a run's results go; every command that makes a record has these options.
+struct OutputOptions {
+  std::string json;
+  std::string csv;
+  bool quiet = false;
+
+  void add_to(CLI::App& command);
+  /// Throws UsageError where a file could not be written.
+  void check() const;
+  /// Writes the files; nothing goes to standard output but what was asked to go there ("-").
+  void write(const measure::Record& record) const;
+  /// Standard output is taken by --json - or --csv -.
+  [[nodiscard]] bool owns_stdout() const { return json == "-" || csv == "-"; }
+};
+
+/// What a command that runs on all ranks is given.
+struct RankContext {
+  const comm::Session& session;
+  workloads::Account& account;
+  const std::vector<std::string>& argv;
+};
+
+/// A command, once it was chosen on the command line.
+struct Command {
+  /// Throws UsageError. Called before anything is started, and by the master of a session.
+  std::function<void()> check = [] {};
+  /// On every rank; the exit code of the master counts. Either this or `run_here` is set.
+  std::function<base::ExitCode(const RankContext&)> run_on_ranks;
+  /// Without MPI.
+  std::function<base::ExitCode()> run_here;
+  std::uint64_t threads = 1;  ///< a rank
+};
+
+/// Each adds its command to the program; parsing it fills `chosen`.
+void add_pi(CLI::App& program, Command& chosen);
+void add_report(CLI::App& program, Command& chosen);
+void add_info(CLI::App& program, Command& chosen);
+
+/// An option that takes a whole number, as parse_count() reads it.
+CLI::Option* add_count(CLI::App& command, const std::string& name, std::function<void(std::uint64_t)> set,
+                       const std::string& description, std::uint64_t min, std::uint64_t max);
+
+/// An option that takes one of some words, which become values of an enumeration.
+template <typename T>
+CLI::Option* add_choice(CLI::App& command, const std::string& name, std::vector<std::pair<std::string, T>> choices,
+                        std::function<void(T)> set, const std::string& description);
+
+}  // namespace echelon::cli
+
+template <typename T>
+CLI::Option* echelon::cli::add_choice(CLI::App& command, const std::string& name,
+                                      std::vector<std::pair<std::string, T>> choices, std::function<void(T)> set,
+                                      const std::string& description) {
+  std::string words;
+  for (const auto& [word, value] : choices) words += (words.empty() ? "" : ", ") + word;
+  const auto parse = [=](const std::string& text) {
+    for (const auto& [word, value] : choices) {
+      if (word == text) return set(value);
+    }
+    throw CLI::ValidationError(name, "'" + text + "' is not known; give one of " + words);
+  };
+  return command.add_option_function<std::string>(name, parse, description)->type_name("WORD")->option_text(words);
+}

@@ -1,0 +1,48 @@
+#include <echelon/base/error.hpp>
+#include <echelon/base/number.hpp>
+#include <echelon/report/csv.hpp>
+#include <echelon/report/json.hpp>
+#include <echelon/report/output_file.hpp>
+
+#include "app.hpp"
+
+namespace echelon::cli {
+
+void OutputOptions::add_to(CLI::App& command) {
+  command.add_option("--json", json, "Write the whole record to FILE (- is standard output)")->type_name("FILE");
+  command.add_option("--csv", csv, "Write a line a rank to FILE (- is standard output)")->type_name("FILE");
+  command.add_flag("--quiet", quiet, "Print the bare answer, and no progress, notes or tables");
+}
+
+void OutputOptions::check() const {
+  if (json == "-" && csv == "-") throw base::UsageError("--csv: standard output is taken by --json; give a file");
+  const auto check_one = [](const char* option, const std::string& path, bool given) {
+    if (!given) return;
+    try {
+      report::check_output(path);
+    } catch (const base::UsageError& e) {
+      throw base::UsageError(std::string{option} + ": " + e.what());
+    }
+  };
+  check_one("--json", json, !json.empty());
+  check_one("--csv", csv, !csv.empty());
+}
+
+void OutputOptions::write(const measure::Record& record) const {
+  if (!json.empty()) report::write_output(json, report::to_json(record));
+  if (!csv.empty()) report::write_output(csv, report::to_csv(record));
+}
+
+CLI::Option* add_count(CLI::App& command, const std::string& name, std::function<void(std::uint64_t)> set,
+                       const std::string& description, std::uint64_t min, std::uint64_t max) {
+  const auto parse = [=](const std::string& text) {
+    try {
+      set(base::parse_count(text, min, max));
+    } catch (const base::UsageError& e) {
+      throw CLI::ValidationError(name, e.what());
+    }
+  };
+  return command.add_option_function<std::string>(name, parse, description)->type_name("N");
+}
+
+}  // namespace echelon::cli

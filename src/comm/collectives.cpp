@@ -1,0 +1,55 @@
+#include <algorithm>
+#include <functional>
+
+#include <boost/mpi/collectives.hpp>
+#include <boost/mpi/operations.hpp>
+
+#include <echelon/base/number.hpp>
+#include <echelon/comm/collectives.hpp>
+
+#include "session_impl.hpp"
+
+namespace echelon::comm {
+namespace {
+
+constexpr int master = 0;
+
+template <typename T, typename Operation>
+void reduce(const Session& session, std::span<T> values, Operation operation) {
+  std::vector<T> results(session.is_master() ? values.size() : 0);
+  boost::mpi::reduce(session.impl().world, values.data(), base::checked_cast<int>(values.size()), results.data(),
+                     operation, master);
+  std::ranges::copy(results, values.begin());
+}
+
+}  // namespace
+
+void detail::broadcast_bytes(const Session& session, void* value, std::size_t bytes) {
+  boost::mpi::broadcast(session.impl().world, static_cast<char*>(value), base::checked_cast<int>(bytes), master);
+}
+
+void detail::scatter_bytes(const Session& session, const void* all, void* mine, std::size_t bytes_a_rank) {
+  boost::mpi::scatter(session.impl().world, static_cast<const char*>(all), static_cast<char*>(mine),
+                      base::checked_cast<int>(bytes_a_rank), master);
+}
+
+void detail::gather_bytes(const Session& session, const void* mine, void* all, std::size_t bytes_a_rank) {
+  boost::mpi::gather(session.impl().world, static_cast<const char*>(mine), base::checked_cast<int>(bytes_a_rank),
+                     static_cast<char*>(all), master);
+}
+
+std::vector<std::string> gather(const Session& session, const std::string& mine) {
+  std::vector<std::string> all;
+  boost::mpi::gather(session.impl().world, mine, all, master);
+  return all;
+}
+
+void reduce_sum(const Session& session, std::span<std::int64_t> values) {
+  reduce(session, values, std::plus<std::int64_t>{});
+}
+
+void reduce_max(const Session& session, std::span<double> values) {
+  reduce(session, values, boost::mpi::maximum<double>{});
+}
+
+}  // namespace echelon::comm

@@ -1,0 +1,109 @@
+#include <array>
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+
+#include <unistd.h>
+
+#include <echelon/comm/backoff.hpp>
+
+#include "session_impl.hpp"
+
+namespace echelon::comm {
+namespace {
+
+/// Open MPI 4 would start a daemon for a process without a launcher, and look for networks that one rank has no use for
+/// (0.41 s against 0.04 s on a workstation). What the user has set stays.
+void set_up_single_rank() {
+  setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+  if (std::getenv("OMPI_MCA_pml") == nullptr) {
+    setenv("OMPI_MCA_pml", "ob1", 0);
+    setenv("OMPI_MCA_btl", "self", 0);
+  }
+}
+
+}  // namespace
+
+Placement placement() {
+  for (const auto& [variable, launcher] :
+       {std::pair{"OMPI_COMM_WORLD_RANK", "mpirun"}, {"SLURM_PROCID", "srun"}, {"PMIX_RANK", "mpirun"}}) {
+    const char* rank = std::getenv(variable);
+    if (rank == nullptr) continue;
+    // A batch script has SLURM_PROCID too, though no step was launched for MPI there.
+    if (launcher == std::string_view{"srun"} && std::getenv("PMIX_RANK") == nullptr) continue;
+    return {true, std::atoi(rank), launcher};
+  }
+  return {};
+}
+
+void check(int mpi_result, const char* call) {
+  if (mpi_result == MPI_SUCCESS) return;
+  std::array<char, MPI_MAX_ERROR_STRING> text{};
+  int length = 0;
+  MPI_Error_string(mpi_result, text.data(), &length);
+  throw std::runtime_error(std::string{call} + ": " + text.data());
+}
+
+void wait(MPI_Request& request) {
+  Backoff backoff;
+  for (int done = 0;;) {
+    check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+    if (done != 0) return;
+    backoff.pause();
+  }
+}
+
+Session::Session(int& argc, char**& argv) {
+  if (!placement().launched) set_up_single_rank();
+  int provided = MPI_THREAD_SINGLE;
+  if (MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
+    throw std::runtime_error("MPI_Init_thread failed");
+  }
+  if (provided < MPI_THREAD_FUNNELED)
+    throw std::runtime_error("this MPI does not support threads (MPI_THREAD_FUNNELED)");
+  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);  // inherited by what is duplicated from it
+  impl_ = std::make_unique<Impl>(Impl{{MPI_COMM_WORLD, boost::mpi::comm_duplicate}});
+}
+
+Session::~Session() {
+  impl_.reset();  // a communicator must be freed before MPI ends
+  MPI_Finalize();
+}
+
+int Session::rank() const noexcept { return impl_->world.rank(); }
+
+int Session::size() const noexcept { return impl_->world.size(); }
+
+void Session::barrier() const {
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Ibarrier(impl_->world, &request), "MPI_Ibarrier");
+  wait(request);
+}
+
+void Session::progress() const {
+  int ignored = 0;
+  check(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, impl_->world, &ignored, MPI_STATUS_IGNORE), "MPI_Iprobe");
+}
+
+void Session::abort(base::ExitCode code, std::string_view why) const noexcept {
+  std::array<char, HOST_NAME_MAX + 1> host{};
+  gethostname(host.data(), host.size() - 1);
+  std::fprintf(stderr, "echelon: rank %d on %s: %.*s\n", rank(), host.data(), static_cast<int>(why.size()), why.data());
+  std::fflush(nullptr);
+  MPI_Abort(impl_->world, static_cast<int>(code));
+  std::_Exit(static_cast<int>(code));
+}
+
+std::string Session::library() {
+  std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
+  int length = 0;
+  MPI_Get_library_version(text.data(), &length);
+  // "Open MPI v4.1.4, package: ...": up to the first comma, and without the v
+  std::string name{text.data()};
+  name = name.substr(0, name.find_first_of(",\n"));
+  if (const auto v = name.find(" v"); v != std::string::npos) name.erase(v + 1, 1);
+  return name;
+}
+
+}  // namespace echelon::comm

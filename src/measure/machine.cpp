@@ -1,0 +1,208 @@
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <ctime>
+#include <fstream>
+#include <memory>
+#include <set>
+#include <stdexcept>
+#include <system_error>
+
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <echelon/measure/machine.hpp>
+
+namespace echelon::measure {
+namespace {
+
+int parse_cpu(std::string_view text) {
+  int cpu = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), cpu);
+  if (error != std::errc{} || end != text.data() + text.size() || cpu < 0) {
+    throw std::invalid_argument("not a CPU list: '" + std::string{text} + "'");
+  }
+  return cpu;
+}
+
+std::optional<std::string> first_line(const std::filesystem::path& file) {
+  std::ifstream in{file};
+  std::string line;
+  if (!std::getline(in, line)) return std::nullopt;
+  return line;
+}
+
+/// "150000 100000" is 1.5; "max 100000" is no limit.
+std::optional<double> parse_cpu_max(const std::string& line) {
+  const std::size_t space = line.find(' ');
+  if (space == std::string::npos || line.starts_with("max")) return std::nullopt;
+  const double quota = std::atof(line.c_str());
+  const double period = std::atof(line.c_str() + space);
+  return quota > 0 && period > 0 ? std::optional{quota / period} : std::nullopt;
+}
+
+std::optional<double> quota_of_v2(const std::filesystem::path& group) {
+  const auto line = first_line(group / "cpu.max");
+  return line ? parse_cpu_max(*line) : std::nullopt;
+}
+
+std::optional<double> quota_of_v1(const std::filesystem::path& group) {
+  const auto quota = first_line(group / "cpu.cfs_quota_us");
+  const auto period = first_line(group / "cpu.cfs_period_us");
+  return quota && period ? parse_cpu_max(*quota + " " + *period) : std::nullopt;
+}
+
+std::optional<double> tightest(std::optional<double> a, std::optional<double> b) {
+  if (!a || !b) return a ? a : b;
+  return std::min(*a, *b);
+}
+
+}  // namespace
+
+std::string format_cpu_list(const std::vector<int>& cpus) {
+  std::string list;
+  for (std::size_t begin = 0; begin < cpus.size();) {
+    std::size_t end = begin + 1;
+    while (end < cpus.size() && cpus[end] == cpus[end - 1] + 1) ++end;
+    if (!list.empty()) list += ',';
+    list += std::to_string(cpus[begin]);
+    if (end - begin > 1) list += '-' + std::to_string(cpus[end - 1]);
+    begin = end;
+  }
+  return list;
+}
+
+std::vector<int> parse_cpu_list(std::string_view list) {
+  std::vector<int> cpus;
+  while (!list.empty()) {
+    const std::string_view item = list.substr(0, list.find(','));
+    const std::size_t dash = item.find('-');
+    const int first = parse_cpu(item.substr(0, dash));
+    const int last = dash == std::string_view::npos ? first : parse_cpu(item.substr(dash + 1));
+    for (int cpu = first; cpu <= last; ++cpu) cpus.push_back(cpu);
+    list.remove_prefix(std::min(list.size(), item.size() + 1));
+  }
+  return cpus;
+}
+
+std::vector<int> affinity() {
+  // The kernel refuses a set smaller than its own, however few CPUs it has.
+  for (int capacity = 1024;; capacity *= 2) {
+    const std::unique_ptr<cpu_set_t, void (*)(cpu_set_t*)> set{CPU_ALLOC(capacity), [](cpu_set_t* s) { CPU_FREE(s); }};
+    const std::size_t size = CPU_ALLOC_SIZE(capacity);
+    if (sched_getaffinity(0, size, set.get()) == 0) {
+      std::vector<int> cpus;
+      for (int cpu = 0; cpu < capacity; ++cpu) {
+        if (CPU_ISSET_S(cpu, size, set.get())) cpus.push_back(cpu);
+      }
+      return cpus;
+    }
+    if (errno != EINVAL || capacity > (1 << 24)) throw std::system_error(errno, std::generic_category(), "affinity");
+  }
+}
+
+std::uint64_t online_cpus() { return static_cast<std::uint64_t>(std::max(sysconf(_SC_NPROCESSORS_ONLN), 1L)); }
+
+std::uint64_t whole_cores(const std::vector<int>& cpus, const std::filesystem::path& root) {
+  std::set<std::string> cores;  // named by the list of their threads
+  for (const int cpu : cpus) {
+    const std::string number = std::to_string(cpu);
+    const std::filesystem::path topology = root / "sys/devices/system/cpu" / ("cpu" + number) / "topology";
+    cores.insert(first_line(topology / "thread_siblings_list").value_or(number));
+  }
+  return cores.size();
+}
+
+std::optional<double> cgroup_cpu_quota(const std::filesystem::path& root) {
+  std::optional<double> quota;
+  std::ifstream groups{root / "proc/self/cgroup"};
+  for (std::string line; std::getline(groups, line);) {
+    // hierarchy:controllers:path, with no controllers in v2
+    const std::size_t first = line.find(':');
+    const std::size_t second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = ',' + line.substr(first + 1, second - first - 1) + ',';
+    const bool v2 = controllers == ",,";
+    if (!v2 && controllers.find(",cpu,") == std::string::npos) continue;
+    const std::filesystem::path mount = root / (v2 ? "sys/fs/cgroup" : "sys/fs/cgroup/cpu");
+    // In a container the path may be the host's and not be there: then the mount itself is this process's group.
+    std::filesystem::path group = std::filesystem::path{line.substr(second + 1)}.relative_path();
+    while (true) {
+      quota = tightest(quota, v2 ? quota_of_v2(mount / group) : quota_of_v1(mount / group));
+      if (group.empty()) break;
+      group = group.parent_path();
+    }
+  }
+  return quota;
+}
+
+std::uint64_t usable_cpus(std::uint64_t affinity, std::optional<double> quota,
+                          std::optional<std::uint64_t> slurm) noexcept {
+  std::uint64_t usable = affinity;
+  if (quota) usable = std::min(usable, static_cast<std::uint64_t>(std::ceil(*quota)));
+  if (slurm) usable = std::min(usable, *slurm);
+  return std::max<std::uint64_t>(usable, 1);
+}
+
+std::optional<std::string> environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::nullopt : std::optional<std::string>{value};
+}
+
+std::optional<std::uint64_t> slurm_cpus(const Environment& look_up) {
+  const auto value = look_up("SLURM_CPUS_ON_NODE");
+  if (!value) return std::nullopt;
+  const int cpus = std::atoi(value->c_str());
+  return cpus > 0 ? std::optional{static_cast<std::uint64_t>(cpus)} : std::nullopt;
+}
+
+std::optional<Slurm> slurm_context(const Environment& look_up) {
+  if (!look_up("SLURM_JOB_ID")) return std::nullopt;
+  Slurm slurm;
+  for (const char* name : {"SLURM_JOB_ID", "SLURM_JOB_NAME", "SLURM_CLUSTER_NAME", "SLURM_JOB_PARTITION",
+                           "SLURM_JOB_NODELIST", "SLURM_JOB_NUM_NODES", "SLURM_NTASKS", "SLURM_CPUS_PER_TASK",
+                           "SLURM_CPUS_ON_NODE", "SLURM_STEP_ID", "SLURM_RESTART_COUNT"}) {
+    if (const auto value = look_up(name)) slurm.emplace_back(name, *value);
+  }
+  return slurm;
+}
+
+std::string host_name() {
+  utsname names{};
+  return uname(&names) == 0 ? names.nodename : "unknown";
+}
+
+std::string cpu_model() {
+  std::ifstream info{"/proc/cpuinfo"};
+  for (std::string line; std::getline(info, line);) {
+    if (!line.starts_with("model name") && !line.starts_with("Model")) continue;
+    const std::size_t value = line.find_first_not_of(" \t", line.find(':') + 1);
+    if (value != std::string::npos) return line.substr(value);
+  }
+  utsname names{};
+  return uname(&names) == 0 ? names.machine : "unknown";
+}
+
+Usage usage() {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  const auto seconds = [](const timeval& t) {
+    return std::chrono::duration<double>{static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec)};
+  };
+  return {seconds(used.ru_utime) + seconds(used.ru_stime), static_cast<std::uint64_t>(used.ru_maxrss) * 1024};
+}
+
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  gmtime_r(&now, &utc);
+  std::string text(sizeof "2026-11-21T08:15:30Z", '\0');
+  text.resize(std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc));
+  return text;
+}
+
+}  // namespace echelon::measure

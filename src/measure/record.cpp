@@ -1,0 +1,13 @@
+#include <algorithm>
+
+#include <echelon/measure/record.hpp>
+
+namespace echelon::measure {
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 != 0 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+}  // namespace echelon::measure
