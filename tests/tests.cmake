@@ -1,0 +1,1 @@
+# Every test of the project; tests/rules checks that none is forgotten.
