@@ -1,10 +1,52 @@
 #include <memory>
 
+#include <fmt/format.h>
+
+#include <echelon/report/output_file.hpp>
+#include <echelon/report/table.hpp>
+#include <echelon/workloads/info.hpp>
+
 #include "app.hpp"
 
 namespace echelon::cli {
-void add_info(CLI::App& program, Command& chosen) {
-  (void)program;
-  (void)chosen;
+namespace {
+
+struct InfoCommand {
+  std::uint64_t threads = 1;
+  OutputOptions output;
+};
+
+base::ExitCode run(const InfoCommand& command, const RankContext& ranks) {
+  const measure::Record record = workloads::run_info(ranks.session, ranks.account, ranks.argv, command.threads);
+  if (!ranks.session.is_master()) return base::ExitCode::done;
+  if (!command.output.owns_stdout()) {
+    // The bare answer is the number that a script would start ranks by.
+    report::write_output("-", command.output.quiet ? report::usable_cpus_text(record) : report::info_table(record));
+  }
+  command.output.write(record);
+  return base::ExitCode::done;
 }
+
+}  // namespace
+
+void add_info(CLI::App& program, Command& chosen) {
+  auto command = std::make_shared<InfoCommand>();
+  CLI::App& app = *program.add_subcommand(
+      "info", "Show the CPUs that may really be used, the machine, where ranks run, and what looks wrong");
+  app.footer(
+      "Examples:\n"
+      "  echelon info                                this process\n"
+      "  echelon info -n 4 --threads 2               how four ranks of two threads would be placed\n"
+      "  echelon -n $(echelon info --quiet) pi       as many ranks as CPUs may be used");
+  constexpr std::uint64_t max_threads = 4096;
+  add_count(
+      app, "--threads", [command](std::uint64_t n) { command->threads = n; }, "Threads a rank [1]", 1, max_threads);
+  command->output.add_to(app);
+  app.callback([command, &chosen] {
+    chosen.threads = command->threads;
+    chosen.check = [command] { command->output.check(); };
+    chosen.run_on_ranks = [command](const RankContext& ranks) { return run(*command, ranks); };
+  });
+}
+
 }  // namespace echelon::cli

@@ -12,17 +12,7 @@ using measure::Record;
 
 template <typename T>
 const T& result(const Record& record, std::string_view name) {
-  const auto at =
-      std::ranges::find(record.result, name, [](const auto& field) { return std::string_view{field.first}; });
-  return std::get<T>(at->second);
-}
-
-std::string parameter(const Record& record, std::string_view name) {
-  const auto at =
-      std::ranges::find(record.parameters, name, [](const auto& field) { return std::string_view{field.first}; });
-  if (at == record.parameters.end()) return "";
-  const auto* text = std::get_if<std::string>(&at->second);
-  return text != nullptr ? *text : "";
+  return measure::get<T>(record.result, name);
 }
 
 std::string plural(std::uint64_t count, std::string_view what) {
@@ -86,8 +76,9 @@ std::string pi_table(const Record& record) {
       fmt::format("pi = {:.16g}   error {:.2g}\n", result<double>(record, "value"), result<double>(record, "error"));
   text += fmt::format(
       "{} in {} s, {} points/s   {}, {}, {}, {} x {}\n", plural(result<std::uint64_t>(record, "points"), "point"),
-      seconds(time_s), engineering(result<double>(record, "points_per_s")), parameter(record, "kernel"),
-      parameter(record, "schedule"), context.isa, plural(context.ranks, "rank"), plural(context.threads, "thread"));
+      seconds(time_s), engineering(result<double>(record, "points_per_s")),
+      measure::get<std::string>(record.parameters, "kernel"), measure::get<std::string>(record.parameters, "schedule"),
+      context.isa, plural(context.ranks, "rank"), plural(context.threads, "thread"));
   if (repetitions > 1) {
     text += fmt::format("median of {} repetitions, {} s to {} s\n", repetitions, seconds(*fastest), seconds(*slowest));
   }

@@ -206,15 +206,12 @@ measure::Record run_pi(const comm::Session& session, Account& account, const std
 }
 
 bool pi_is_right(const measure::Record& record) {
-  const auto get = [&](std::string_view name) -> const measure::Value& {
-    return std::ranges::find(record.result, name, [](const auto& field) { return std::string_view{field.first}; })
-        ->second;
-  };
   std::uint64_t computed = 0;
   for (const measure::RankRecord& rank : record.ranks) computed += rank.items;
-  return std::abs(std::get<double>(get("error"))) <= std::get<double>(get("error_bound")) &&
-         std::get<bool>(get("same_bits_in_all_repetitions")) &&
-         computed == std::get<std::uint64_t>(get("points")) * record.repetitions_s.size();
+  const measure::Fields& result = record.result;
+  return std::abs(measure::get<double>(result, "error")) <= measure::get<double>(result, "error_bound") &&
+         measure::get<bool>(result, "same_bits_in_all_repetitions") &&
+         computed == measure::get<std::uint64_t>(result, "points") * record.repetitions_s.size();
 }
 
 }  // namespace echelon::workloads

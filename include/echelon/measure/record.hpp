@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -78,7 +79,29 @@ struct Record {
   Efficiency efficiency;
 };
 
+/// The value of a field; throws std::out_of_range, naming it, where there is none of this type.
+template <typename T>
+[[nodiscard]] const T& get(const Fields& fields, std::string_view name);
+/// The same, or nullptr.
+template <typename T>
+[[nodiscard]] const T* find(const Fields& fields, std::string_view name) noexcept;
+
 /// Of an odd number of values the middle one, of an even number the mean of the middle two. @pre not empty
 [[nodiscard]] double median(std::vector<double> values);
+
+template <typename T>
+const T* find(const Fields& fields, std::string_view name) noexcept {
+  for (const auto& [key, value] : fields) {
+    if (key == name) return std::get_if<T>(&value);
+  }
+  return nullptr;
+}
+
+template <typename T>
+const T& get(const Fields& fields, std::string_view name) {
+  const T* value = find<T>(fields, name);
+  if (value == nullptr) throw std::out_of_range("no such field of that type: " + std::string{name});
+  return *value;
+}
 
 }  // namespace echelon::measure

@@ -33,6 +33,11 @@ class Table {
 /// pi, its error and speed; a line a rank; the efficiencies.
 [[nodiscard]] std::string pi_table(const measure::Record& record);
 
+/// What the record of `echelon info` says, with a place for every rank and what looks wrong.
+[[nodiscard]] std::string info_table(const measure::Record& record);
+/// How many CPUs may be used, alone on a line.
+[[nodiscard]] std::string usable_cpus_text(const measure::Record& record);
+
 /// A line a record, by ranks and threads: median time, and speedup and efficiency against the record with the fewest
 /// threads in all. Times are without startup. @pre not empty; all records have repetitions
 [[nodiscard]] std::string scaling_table(std::vector<measure::Record> records);

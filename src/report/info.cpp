@@ -1,0 +1,73 @@
+#include <fmt/format.h>
+
+#include <echelon/analysis/warnings.hpp>
+#include <echelon/measure/topology.hpp>
+#include <echelon/report/table.hpp>
+
+namespace echelon::report {
+namespace {
+
+using measure::Fields;
+using measure::Record;
+
+std::uint64_t number(const Fields& fields, std::string_view name) { return measure::get<std::uint64_t>(fields, name); }
+
+std::string words(const Fields& fields, std::string_view name) {
+  return fmt::format("{}", fmt::join(measure::get<std::vector<std::string>>(fields, name), ", "));
+}
+
+std::string limits(const Fields& machine) {
+  std::string text = fmt::format("{} of {} allowed by affinity ({})", number(machine, "affinity_cpus"),
+                                 number(machine, "online_cpus"), measure::get<std::string>(machine, "affinity"));
+  const auto* quota = measure::find<double>(machine, "cgroup_cpus");
+  text += quota != nullptr ? fmt::format(", cgroup quota {:.3g}", *quota) : ", no cgroup quota";
+  const auto* slurm = measure::find<std::uint64_t>(machine, "slurm_cpus");
+  return text + (slurm != nullptr ? fmt::format(", SLURM grants {}", *slurm) : ", not in a SLURM job");
+}
+
+std::string counted(std::uint64_t count, std::string_view what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
+}  // namespace
+
+std::string usable_cpus_text(const Record& record) { return fmt::format("{}\n", number(record.result, "usable_cpus")); }
+
+std::string info_table(const Record& record) {
+  const Fields& machine = record.result;
+  const measure::Context& context = record.context;
+  std::string text;
+  const auto line = [&](std::string_view head, const std::string& what) {
+    text += fmt::format("{:<18}{}\n", head, what);
+  };
+  line("usable CPUs", fmt::format("{}: {}", number(machine, "usable_cpus"), limits(machine)));
+  line("machine", fmt::format("{}, {}, {}, {}, {} of memory", counted(number(machine, "packages"), "package"),
+                              counted(number(machine, "cores"), "core"),
+                              counted(number(machine, "hardware_threads"), "hardware thread"),
+                              counted(number(machine, "numa_nodes"), "NUMA node"),
+                              measure::format_bytes(number(machine, "memory_bytes"))));
+  line("CPU", context.cpu_model);
+  line("caches", words(machine, "caches"));
+  line("instruction sets", fmt::format("{} (fused takes {}, direct {})", words(machine, "isas"),
+                                       measure::get<std::string>(machine, "isa_of_fused"),
+                                       measure::get<std::string>(machine, "isa_of_direct")));
+  line("MPI", fmt::format("{}, launcher: {}", context.mpi, context.launcher));
+  line("Echelon", fmt::format("{} ({}{}), {} build, {}", context.version, context.commit,
+                              context.dirty ? ", changed" : "", context.build_type, context.compiler));
+  if (context.slurm) {
+    for (const auto& [name, value] : *context.slurm) line(name, value);
+  }
+  using enum Table::Align;
+  Table table{{{"rank"}, {"host", left}, {"cpus", left}, {"startup s"}}};
+  for (const measure::RankRecord& rank : record.ranks) {
+    table.add({fmt::format("{}", rank.rank), rank.host, rank.cpus, fmt::format("{:.3f}", rank.startup_s)});
+  }
+  text += '\n' + table.text() + '\n';
+  const std::vector<std::string> warnings = analysis::warnings(record);
+  if (warnings.empty()) return text + "nothing looks wrong\n";
+  text += "what looks wrong:\n";
+  for (const std::string& warning : warnings) text += fmt::format("  - {}\n", warning);
+  return text;
+}
+
+}  // namespace echelon::report
