@@ -1,10 +1,12 @@
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <numbers>
 #include <stdexcept>
 
 #include <fmt/format.h>
+#include <omp.h>
 
 #include <echelon/comm/collectives.hpp>
 #include <echelon/comm/counter.hpp>
@@ -32,12 +34,16 @@ numeric::Isa choose_isa(const PiOptions& options) {
 class Worker {
  public:
   Worker(const comm::Session& session, const MidpointRule& rule, std::uint64_t threads, const Progress& progress)
-      : session_{session}, rule_{rule}, threads_{static_cast<int>(threads)}, progress_{progress}, slice_{threads} {}
+      : session_{session},
+        rule_{rule},
+        threads_{static_cast<int>(threads)},
+        serves_others_{session.is_master() && session.size() > 1},
+        progress_{progress},
+        slice_{threads} {}
 
   /// `done_before`, `done_after`: which part of the whole work was done before and will be after this chunk.
   void compute(Chunk chunk, ExactSum& sum, double done_before, double done_after) {
-    // Slices of about 5 ms: threads seldom meet, yet the master often shows how far it is and lets MPI serve others.
-    constexpr std::chrono::milliseconds slice_time{5};
+    constexpr std::chrono::milliseconds slice_time{20};  // threads seldom meet, yet progress is shown smoothly
     for (std::uint64_t done = 0; done < chunk.count;) {
       const std::uint64_t count = std::min(slice_, chunk.count - done);
       const Clock::time_point begin = Clock::now();
@@ -46,20 +52,29 @@ class Worker {
       if (taken < slice_time / 2 && count == slice_) slice_ *= 2;
       if (taken > slice_time * 2) slice_ = std::max<std::uint64_t>(slice_ / 2, 1);
       done += count;
-      if (!session_.is_master()) continue;
-      if (session_.size() > 1) session_.progress();
       const double part = static_cast<double>(done) / static_cast<double>(chunk.count);
-      progress_(done_before + part * (done_after - done_before));
+      if (session_.is_master()) progress_(done_before + part * (done_after - done_before));
     }
   }
 
  private:
   void add(std::uint64_t first, std::uint64_t count, ExactSum& sum) const {
+    // How long another rank's claim may wait for a master that computes, where the network needs its help.
+    constexpr std::chrono::microseconds longest_silence{100};
 #pragma omp parallel num_threads(threads_)
     {
       ExactSum mine;
+      const bool serves = serves_others_ && omp_get_thread_num() == 0;  // the thread that MPI knows
+      Clock::time_point served = Clock::now();
 #pragma omp for schedule(static) nowait
-      for (std::uint64_t i = 0; i < count; ++i) rule_.add(first + i, 1, mine);
+      for (std::uint64_t i = 0; i < count; ++i) {
+        rule_.add(first + i, 1, mine);
+        if (!serves) continue;
+        if (const Clock::time_point now = Clock::now(); now - served > longest_silence) {
+          session_.progress();
+          served = now;
+        }
+      }
 #pragma omp critical
       sum.add(mine);
     }
@@ -68,6 +83,7 @@ class Worker {
   const comm::Session& session_;
   const MidpointRule& rule_;
   int threads_;
+  bool serves_others_;
   const Progress& progress_;
   std::uint64_t slice_;
 };
