@@ -40,7 +40,8 @@ std::string info_table(const Record& record) {
   const auto line = [&](std::string_view head, const std::string& what) {
     text += fmt::format("{:<18}{}\n", head, what);
   };
-  line("usable CPUs", fmt::format("{}: {}", number(machine, "usable_cpus"), limits(machine)));
+  line("usable CPUs", fmt::format("{} on {}: {}", number(machine, "usable_cpus"),
+                                  counted(number(machine, "usable_cores"), "core"), limits(machine)));
   line("machine", fmt::format("{}, {}, {}, {}, {} of memory", counted(number(machine, "packages"), "package"),
                               counted(number(machine, "cores"), "core"),
                               counted(number(machine, "hardware_threads"), "hardware thread"),

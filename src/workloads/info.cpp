@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <echelon/measure/machine.hpp>
 #include <echelon/measure/topology.hpp>
 #include <echelon/numeric/midpoint_rule.hpp>
@@ -15,7 +17,9 @@ measure::Fields machine() {
   const measure::Topology topology = measure::topology();
   std::vector<std::string> isas;
   for (const numeric::Isa isa : numeric::supported_isas()) isas.emplace_back(numeric::name(isa));
-  measure::Fields fields{{"usable_cpus", measure::usable_cpus(cpus.size(), quota, slurm)},
+  const std::uint64_t usable = measure::usable_cpus(cpus.size(), quota, slurm);
+  measure::Fields fields{{"usable_cpus", usable},
+                         {"usable_cores", std::min(usable, measure::whole_cores(cpus))},
                          {"affinity", measure::format_cpu_list(cpus)},
                          {"affinity_cpus", std::uint64_t{cpus.size()}},
                          {"online_cpus", measure::online_cpus()}};

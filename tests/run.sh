@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds Echelon, and runs every test: once as users have it, and what needs no MPI once more
+# under the address and undefined-behaviour sanitizers. DRY_RUN=1 only says what would be done.
+set -euo pipefail
+# shellcheck source=jobs/setup.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../jobs/setup.sh"
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+run_tests() {
+  say "Running the tests of the $1 preset"
+  run ctest --preset "$1" --parallel "$(nproc)" | tee "$log"
+  # In CI a test that could not run is a test that failed.
+  if [ "${CI:-}" = true ] && grep -q '(Skipped)' "$log"; then die "tests were skipped, which CI does not allow"; fi
+}
+
+install_missing build test
+build release -DECHELON_TESTS=ON
+run_tests release
+build asan -- --target unit_tests
+run_tests asan
+[ "${DRY_RUN:-0}" = 1 ] || say "All tests passed"
