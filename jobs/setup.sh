@@ -4,10 +4,10 @@
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# What to look for, and the packages that have it on Debian and Ubuntu, Fedora, and Spack. needed_for build|test
+# What to look for, and the packages that have it on Debian and Ubuntu, Fedora, and Spack. needed_for build|test|bench
 needed_for() {
-  if [ "$1" = build ]; then
-    cat <<'TABLE'
+  case $1 in
+    build) cat <<'TABLE'
 command:g++                             g++                      gcc-c++             gcc
 command:cmake                           cmake                    cmake               cmake
 command:ninja                           ninja-build              ninja-build         ninja
@@ -22,13 +22,18 @@ header:fmt/format.h                     libfmt-dev               fmt-devel      
 header:nlohmann/json.hpp                nlohmann-json3-dev       json-devel          nlohmann-json
 header:hwloc.h                          libhwloc-dev             hwloc-devel         hwloc
 TABLE
-  else
-    cat <<'TABLE'
+      ;;
+    test) cat <<'TABLE'
 header:gtest/gtest.h                    libgtest-dev             gtest-devel         googletest
 header:gmock/gmock.h                    libgmock-dev             gmock-devel         googletest+gmock
 command:shellcheck                      shellcheck               ShellCheck          shellcheck
 TABLE
-  fi
+      ;;
+    bench) cat <<'TABLE'
+header:benchmark/benchmark.h             libbenchmark-dev         google-benchmark-devel benchmark
+TABLE
+      ;;
+  esac
 }
 
 say() { printf '\n== %s\n' "$*"; }
@@ -58,7 +63,7 @@ is_here() {
   esac
 }
 
-# install_missing build|test...
+# install_missing build|test|bench...
 install_missing() {
   local what debian fedora spack
   local -a for_debian=() for_fedora=() for_spack=() as_root=()

@@ -16,9 +16,9 @@ constexpr int master = 0;
 
 template <typename T, typename Operation>
 void reduce(const Session& session, std::span<T> values, Operation operation) {
+  const int count = base::checked_cast<int>(values.size());  // before memory is taken for as many
   std::vector<T> results(session.is_master() ? values.size() : 0);
-  boost::mpi::reduce(session.impl().world, values.data(), base::checked_cast<int>(values.size()), results.data(),
-                     operation, master);
+  boost::mpi::reduce(session.impl().world, values.data(), count, results.data(), operation, master);
   std::ranges::copy(results, values.begin());
 }
 

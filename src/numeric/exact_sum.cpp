@@ -38,6 +38,23 @@ bool any_bit_below(std::span<const std::int64_t> limbs, int end) {
   return (limbs[whole] & partial_mask) != 0;
 }
 
+/// A magnitude held in normalised limbs that count 2^unit_exponent (`more`: and a part of a unit), rounded to nearest,
+/// ties to even.
+double rounded(std::span<const std::int64_t> limbs, int unit_exponent, bool more) {
+  std::size_t top = limbs.size() - 1;
+  while (top > 0 && limbs[top] == 0) --top;
+  const int top_width = static_cast<int>(std::bit_width(static_cast<std::uint64_t>(limbs[top])));
+  const int width = static_cast<int>(top) * limb_bits + top_width;
+  // Subnormal numbers end where doubles do, whatever their width.
+  const int dropped = std::max(width - 53, lowest_exponent - unit_exponent);
+  std::uint64_t mantissa = bits_at(limbs, dropped) & ((std::uint64_t{1} << 53) - 1);
+  if (dropped > 0 && (bits_at(limbs, dropped - 1) & 1) != 0) {
+    const bool tie = !more && !any_bit_below(limbs, dropped - 1);
+    if (!tie || (mantissa & 1) != 0) ++mantissa;
+  }
+  return std::ldexp(static_cast<double>(mantissa), dropped + unit_exponent);
+}
+
 }  // namespace
 
 void ExactSum::add(double value) noexcept {
@@ -94,7 +111,9 @@ void ExactSum::propagate_carries() noexcept {
   uncarried_ = 0;
 }
 
-double ExactSum::round() const noexcept {
+double ExactSum::round() const noexcept { return round_quotient(1); }
+
+double ExactSum::round_quotient(double divisor) const noexcept {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   const bool plus = state_[plus_infinity_slot] != 0;
   const bool minus = state_[minus_infinity_slot] != 0;
@@ -109,34 +128,20 @@ double ExactSum::round() const noexcept {
     for (std::size_t i = 0; i < limb_count; ++i) magnitude.state_[i] = -magnitude.state_[i];
     magnitude.propagate_carries();
   }
-  const std::span<const std::int64_t> limbs{magnitude.state_.data(), limb_count};
-  std::size_t top = limb_count - 1;
-  while (top > 0 && limbs[top] == 0) --top;
-  const int width = static_cast<int>(top) * limb_bits + static_cast<int>(std::bit_width(static_cast<std::uint64_t>(limbs[top])));
-
-  // Below 53 bits the sum is a double as it stands: subnormals too, for its unit is theirs.
-  if (width <= 53) {
-    const double exact = std::ldexp(static_cast<double>(bits_at(limbs, 0)), lowest_exponent);
-    return negative ? -exact : exact;
+  // Long division by bytes: the remainder, below 2^53, and the next byte fit into 64 bits. Limb 0 takes the fraction.
+  const auto by = static_cast<std::uint64_t>(divisor);
+  std::array<std::int64_t, limb_count + 1> quotient{};
+  std::uint64_t remainder = 0;
+  for (std::size_t i = quotient.size(); i-- > 0;) {
+    const auto limb = i == 0 ? 0 : static_cast<std::uint64_t>(magnitude.state_[i - 1]);
+    for (int shift = limb_bits - 8; shift >= 0; shift -= 8) {
+      remainder = remainder << 8 | (limb >> shift & 0xff);
+      quotient[i] = quotient[i] << 8 | static_cast<std::int64_t>(remainder / by);
+      remainder %= by;
+    }
   }
-  const int dropped = width - 53;
-  std::uint64_t mantissa = bits_at(limbs, dropped) & ((std::uint64_t{1} << 53) - 1);
-  const bool half = (bits_at(limbs, dropped - 1) & 1) != 0;
-  if (half && ((mantissa & 1) != 0 || any_bit_below(limbs, dropped - 1))) ++mantissa;
-  const double rounded = std::ldexp(static_cast<double>(mantissa), dropped + lowest_exponent);
-  return negative ? -rounded : rounded;
-}
-
-double ExactSum::round_quotient(double divisor) const noexcept {
-  const double quotient = round() / divisor;
-  if (!std::isfinite(quotient)) return quotient;
-  // remainder = sum - quotient * divisor, exactly: the product is the sum of two doubles (Dekker's two-product by FMA).
-  const double product = quotient * divisor;
-  const double product_error = std::fma(quotient, divisor, -product);
-  ExactSum remainder = *this;
-  remainder.add(-product);
-  remainder.add(-product_error);
-  return quotient + remainder.round() / divisor;
+  const double result = rounded(quotient, lowest_exponent - limb_bits, remainder != 0);
+  return negative ? -result : result;
 }
 
 }  // namespace echelon::numeric

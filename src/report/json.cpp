@@ -110,7 +110,7 @@ T read_members(const Json& object) {
 
 std::string to_json(const Record& record) {
   Json context = write_members(record.context);
-  context["slurm"] = record.context.slurm ? write(*record.context.slurm) : Json{nullptr};
+  context["slurm"] = record.context.slurm ? write(*record.context.slurm) : Json(nullptr);  // braces would make an array
   Json ranks = Json::array();
   for (const RankRecord& rank : record.ranks) ranks.push_back(write_members(rank));
   Json json;

@@ -27,8 +27,7 @@ class ExactSum {
   /// The exact sum rounded once, to nearest, ties to even. A zero sum is +0; overflow is an infinity.
   [[nodiscard]] double round() const noexcept;
 
-  /// The exact sum divided by `divisor` (a whole number from 1 to 2^53), correct to less than 2^-100 of an ulp before
-  /// its single rounding.
+  /// The exact sum divided by `divisor`, rounded once, as round() does. @pre a whole number from 1 to 2^53
   [[nodiscard]] double round_quotient(double divisor) const noexcept;
 
   /// Carries are propagated first, so up to 2^30 states may be added element by element without overflow.

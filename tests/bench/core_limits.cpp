@@ -1,0 +1,41 @@
+#include <cstddef>
+
+#include "rivals.hpp"
+
+namespace echelon::bench {
+namespace {
+
+#ifdef __AVX512F__
+constexpr std::size_t bytes = 64;
+#else
+constexpr std::size_t bytes = 32;
+#endif
+using Vector = double __attribute__((vector_size(bytes)));
+constexpr std::int64_t width = bytes / sizeof(double);
+constexpr std::size_t chains = 12;  // more than latency x ports on any core today, and they fit into registers
+
+template <typename Operation>
+double run(std::int64_t count, Operation operation) {
+  Vector chain[chains];
+  // From a number that the compiler does not know, lest it find a fixed point and leave the loop out.
+  for (auto& vector : chain) vector = Vector{} + 1.0 / static_cast<double>(count);
+  for (std::int64_t done = 0; done < count; done += static_cast<std::int64_t>(chains) * width) {
+#pragma GCC unroll 12
+    for (std::size_t i = 0; i < chains; ++i) chain[i] = operation(chain[i]);
+  }
+  double sum = 0;
+  for (const auto& vector : chain) sum += vector[0];
+  return sum;
+}
+
+}  // namespace
+
+double divisions(std::int64_t count) {
+  return run(count, [](Vector v) { return 1.1 / v; });
+}
+
+double fused_multiply_adds(std::int64_t count) {
+  return run(count, [](Vector v) { return v * 0.999999 + 1e-6; });
+}
+
+}  // namespace echelon::bench
