@@ -31,9 +31,17 @@ std::string version_text() {
 }
 
 /// What CLI11 complains about, with the way out where its text has none.
-std::string parse_complaint(const CLI::App& program, const CLI::ParseError& error) {
+std::string parse_complaint(CLI::App& program, const CLI::ParseError& error) {
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ValidationError)) return error.what();
   const auto chosen = program.get_subcommands();
+  if (chosen.empty() && !program.remaining().empty() && !program.remaining().front().starts_with('-')) {
+    std::string commands;
+    for (const CLI::App* command : program.get_subcommands([](const CLI::App*) { return true; })) {
+      commands += (commands.empty() ? "" : ", ") + command->get_name();
+    }
+    return fmt::format("'{}' is not a command; give one of {}; see echelon --help", program.remaining().front(),
+                       commands);
+  }
   const std::string help = chosen.empty() ? "echelon --help" : "echelon " + chosen.front()->get_name() + " --help";
   return fmt::format("{}; see {}", error.what(), help);
 }

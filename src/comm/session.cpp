@@ -91,7 +91,8 @@ void Session::abort(base::ExitCode code, std::string_view why) const noexcept {
   gethostname(host.data(), host.size() - 1);
   std::fprintf(stderr, "echelon: rank %d on %s: %.*s\n", rank(), host.data(), static_cast<int>(why.size()), why.data());
   std::fflush(nullptr);
-  MPI_Abort(impl_->world, static_cast<int>(code));
+  // Alone there is no one to end, and MPI_Abort has much to say.
+  if (size() > 1) MPI_Abort(impl_->world, static_cast<int>(code));
   std::_Exit(static_cast<int>(code));
 }
 

@@ -73,7 +73,7 @@ std::string pi_table(const Record& record) {
   const std::size_t repetitions = record.repetitions_s.size();
   const auto [fastest, slowest] = std::ranges::minmax_element(record.repetitions_s);
   std::string text =
-      fmt::format("pi = {:.16g}   error {:.2g}\n", result<double>(record, "value"), result<double>(record, "error"));
+      fmt::format("pi = {}   error {:.2g}\n", result<double>(record, "value"), result<double>(record, "error"));
   text += fmt::format(
       "{} in {} s, {} points/s   {}, {}, {}, {} x {}\n", plural(result<std::uint64_t>(record, "points"), "point"),
       seconds(time_s), engineering(result<double>(record, "points_per_s")),

@@ -3,10 +3,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <regex>
+#include <span>
 #include <stdexcept>
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -56,7 +58,8 @@ LaunchPlan plan_here(std::uint64_t ranks, std::uint64_t threads) {
   };
 }
 
-[[noreturn]] void become(std::vector<std::string> command, int error_pipe, pid_t starter) {
+[[noreturn]] void become(std::vector<std::string> command, int output_pipe, int error_pipe, pid_t starter) {
+  dup2(output_pipe, STDOUT_FILENO);
   dup2(error_pipe, STDERR_FILENO);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != starter) _exit(static_cast<int>(ExitCode::broken));  // it died before the line above
@@ -80,15 +83,42 @@ void put(const std::string& text) {
   std::fflush(stderr);
 }
 
-void copy_errors(int from, ChatterFilter& filter) {
-  std::array<char, 4096> buffer{};
-  while (true) {
-    const ssize_t size = read(from, buffer.data(), buffer.size());
-    if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) break;
-    put(filter.feed({buffer.data(), static_cast<std::size_t>(size)}));
+/// Reads once from `pipe`, which it closes and forgets at its end.
+std::string_view read_some(int& pipe, std::span<char> buffer) {
+  const ssize_t size = read(pipe, buffer.data(), buffer.size());
+  if (size > 0) return {buffer.data(), static_cast<std::size_t>(size)};
+  if (size < 0 && errno == EINTR) return {};
+  close(pipe);
+  pipe = -1;
+  return {};
+}
+
+/// Hands on what the ranks print until they have closed both pipes; false where standard output could not take it,
+/// which mpirun would pass over in silence.
+bool copy(int output, int errors, ChatterFilter& filter) {
+  std::array<char, 65536> buffer{};
+  bool taken = true;
+  while (output >= 0 || errors >= 0) {
+    std::array<pollfd, 2> pipes{{{output, POLLIN, 0}, {errors, POLLIN, 0}}};  // poll() passes over what is -1
+    if (poll(pipes.data(), pipes.size(), -1) < 0) continue;                   // a signal
+    if (pipes[0].revents != 0) {
+      std::string_view text = read_some(output, buffer);
+      while (taken && !text.empty()) {
+        const ssize_t size = write(STDOUT_FILENO, text.data(), text.size());
+        if (size < 0 && errno == EINTR) continue;
+        if (size < 0) {
+          taken = false;
+          put(fmt::format("echelon: cannot write standard output: {}\n", std::strerror(errno)));
+          kill(child_pid, SIGTERM);
+          break;
+        }
+        text.remove_prefix(static_cast<std::size_t>(size));
+      }
+    }
+    if (pipes[1].revents != 0) put(filter.feed(read_some(errors, buffer)));
   }
   put(filter.finish());
+  return taken;
 }
 
 int exit_code(int status, const ChatterFilter& filter) {
@@ -195,17 +225,21 @@ bool ChatterFilter::is_about_ranks(std::string_view block) {
 
 int launch(std::uint64_t ranks, std::uint64_t threads, const std::vector<std::string>& program) {
   const std::vector<std::string> command = mpirun_command(plan_here(ranks, threads), program);
+  std::array<int, 2> output{};
   std::array<int, 2> errors{};
-  if (pipe2(errors.data(), O_CLOEXEC) != 0) throw std::runtime_error("cannot make a pipe");
+  if (pipe2(output.data(), O_CLOEXEC) != 0 || pipe2(errors.data(), O_CLOEXEC) != 0) {
+    throw std::runtime_error("cannot make a pipe");
+  }
   handle_signals();
   const pid_t starter = getpid();
   const pid_t child = fork();
   if (child < 0) throw std::runtime_error("cannot start a process");
-  if (child == 0) become(command, errors[1], starter);
+  if (child == 0) become(command, output[1], errors[1], starter);
   child_pid = child;
+  close(output[1]);
   close(errors[1]);
   ChatterFilter filter;
-  copy_errors(errors[0], filter);
+  const bool output_taken = copy(output[0], errors[0], filter);
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
@@ -215,7 +249,7 @@ int launch(std::uint64_t ranks, std::uint64_t threads, const std::vector<std::st
     signal(last_signal, SIG_DFL);
     raise(last_signal);
   }
-  return exit_code(status, filter);
+  return output_taken ? exit_code(status, filter) : static_cast<int>(ExitCode::broken);
 }
 
 }  // namespace echelon::study
