@@ -7,11 +7,10 @@
 namespace echelon::base {
 namespace {
 
-constexpr std::uint64_t too_large = std::numeric_limits<std::uint64_t>::max();
-
-/// value * 10 + digit, staying at too_large once it is there.
-std::uint64_t append(std::uint64_t value, unsigned digit) {
-  return value > (too_large - digit) / 10 ? too_large : value * 10 + digit;
+/// value * 10 + digit, nothing where that does not fit.
+std::optional<std::uint64_t> append(std::optional<std::uint64_t> value, unsigned digit) {
+  if (!value || *value > (std::numeric_limits<std::uint64_t>::max() - digit) / 10) return std::nullopt;
+  return *value * 10 + digit;
 }
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -36,7 +35,8 @@ std::optional<Decimal> parse_decimal(std::string_view text) {
       number.exponent -= fraction ? 1 : 0;
     } else if (text[at] == '.' && !fraction) {
       fraction = true;
-    } else if (text[at] != '_' || at == 0 || !is_digit(text[at - 1])) {
+    } else if (text[at] != '_' || at == 0 || !is_digit(text[at - 1]) || at + 1 == text.size() ||
+               !is_digit(text[at + 1])) {
       break;
     }
   }
@@ -73,12 +73,12 @@ std::uint64_t parse_count(std::string_view text, std::uint64_t min, std::uint64_
   }
   if (number->exponent < 0) fail("not a whole number");
   if (number->negative) fail("negative");
-  std::uint64_t value = 0;
+  std::optional<std::uint64_t> value = 0;
   for (const char c : digits) value = append(value, static_cast<unsigned>(c - '0'));
-  for (std::int64_t i = 0; i < number->exponent && value != too_large && value != 0; ++i) value = append(value, 0);
-  if (value < min) fail("too small");
-  if (value > max || value == too_large) fail("too large");
-  return value;
+  for (std::int64_t i = 0; i < number->exponent && value && value != 0; ++i) value = append(value, 0);
+  if (!value || *value > max) fail("too large");
+  if (*value < min) fail("too small");
+  return *value;
 }
 
 }  // namespace echelon::base

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <fstream>
 #include <memory>
 #include <sstream>
@@ -29,6 +30,26 @@ measure::Record read_record(const std::string& path) {
   }
 }
 
+/// Speedup compares times of the same work: all but how it was shared out must be alike.
+void check_same_work(const std::vector<std::string>& paths, const std::vector<measure::Record>& records) {
+  const auto work = [](const measure::Record& record) {
+    measure::Fields fields{{"command", record.command}};
+    for (const auto& field : record.parameters) {
+      const std::string& name = field.first;
+      if (name != "threads" && name != "repeat" && name != "chunk") fields.push_back(field);
+    }
+    return fields;
+  };
+  const measure::Fields first = work(records.front());
+  for (std::size_t i = 1; i < records.size(); ++i) {
+    const measure::Fields other = work(records[i]);
+    if (other == first) continue;
+    const auto at = std::ranges::mismatch(first, other).in1;
+    throw base::UsageError(fmt::format("'{}' and '{}' differ in {}; give records of the same work", paths.front(),
+                                       paths[i], at == first.end() ? "their parameters" : at->first));
+  }
+}
+
 }  // namespace
 
 void add_report(CLI::App& program, Command& chosen) {
@@ -44,6 +65,7 @@ void add_report(CLI::App& program, Command& chosen) {
     chosen.run_here = [paths] {
       std::vector<measure::Record> records;
       for (const std::string& path : *paths) records.push_back(read_record(path));
+      check_same_work(*paths, records);
       report::write_output("-", report::scaling_table(std::move(records)));
       return base::ExitCode::done;
     };
