@@ -79,10 +79,14 @@ std::string format_cpu_list(const std::vector<int>& cpus) {
 std::vector<int> parse_cpu_list(std::string_view list) {
   std::vector<int> cpus;
   while (!list.empty()) {
-    const std::string_view item = list.substr(0, list.find(','));
+    const std::size_t comma = list.find(',');
+    const std::string_view item = list.substr(0, comma);
     const std::size_t dash = item.find('-');
     const int first = parse_cpu(item.substr(0, dash));
     const int last = dash == std::string_view::npos ? first : parse_cpu(item.substr(dash + 1));
+    if (last < first || (!cpus.empty() && first <= cpus.back()) || comma == list.size() - 1) {
+      throw std::invalid_argument("not a CPU list: '" + std::string{list} + "'");
+    }
     for (int cpu = first; cpu <= last; ++cpu) cpus.push_back(cpu);
     list.remove_prefix(std::min(list.size(), item.size() + 1));
   }

@@ -16,8 +16,8 @@ namespace {
 /// bits, and the quotient is corrected by its exact remainder.
 double midpoint(std::uint64_t index, std::uint64_t points) {
   const std::uint64_t numerator = 2 * index + 1;
-  const double high = static_cast<double>(numerator);
-  const double low = static_cast<double>(static_cast<std::int64_t>(numerator - static_cast<std::uint64_t>(high)));
+  const auto high = static_cast<double>(numerator);
+  const auto low = static_cast<double>(static_cast<std::int64_t>(numerator - static_cast<std::uint64_t>(high)));
   const double divisor = 2.0 * static_cast<double>(points);
   const double quotient = high / divisor;
   return quotient + (std::fma(-quotient, divisor, high) + low) / divisor;
@@ -118,7 +118,7 @@ Isa best_isa(Kernel kernel) {
 }
 
 MidpointRule::MidpointRule(std::uint64_t points, std::uint64_t block, Kernel kernel, Isa isa)
-    : points_{points}, block_{std::min(block, points)}, grid_{make_grid(points)}, block_sum_{block_sum(kernel, isa)} {}
+    : grid_{make_grid(points)}, points_{points}, block_{std::min(block, points)}, block_sum_{block_sum(kernel, isa)} {}
 
 std::uint64_t MidpointRule::points_in(std::uint64_t first_block, std::uint64_t count) const noexcept {
   const std::uint64_t begin = first_block * block_;

@@ -30,6 +30,13 @@ Json write(const Slurm& slurm) {
   return object;
 }
 
+/// The member `name`, which must be an object: one value would be iterated over as a list of one.
+const Json& object_at(const Json& json, const char* name) {
+  const Json& object = json.at(name);
+  if (!object.is_object()) throw std::runtime_error("its " + std::string{name} + " is not an object");
+  return object;
+}
+
 Value read_value(const Json& value) {
   if (value.is_boolean()) return value.get<bool>();
   if (value.is_number_unsigned()) return value.get<std::uint64_t>();
@@ -102,7 +109,14 @@ Json write_members(const T& from) {
 template <typename T>
 T read_members(const Json& object) {
   T to;
-  visit_members(to, [&](const char* name, auto& member) { object.at(name).get_to(member); });
+  visit_members(to, [&](const char* name, auto& member) {
+    const Json& value = object.at(name);
+    // get_to() would make a huge count of a negative one.
+    if (std::is_same_v<decltype(member), std::uint64_t&> && !value.is_number_unsigned()) {
+      throw std::runtime_error("its " + std::string{name} + " is not a whole number");
+    }
+    value.get_to(member);
+  });
   return to;
 }
 
@@ -140,17 +154,18 @@ Record from_json(std::string_view text) {
     json.at("argv").get_to(record.argv);
     json.at("started_at").get_to(record.started_at);
     json.at("wall_s").get_to(record.wall_s);
-    record.context = read_members<Context>(json.at("context"));
-    if (const Json& slurm = json.at("context").at("slurm"); !slurm.is_null()) {
+    record.context = read_members<Context>(object_at(json, "context"));
+    if (!json.at("context").at("slurm").is_null()) {
       record.context.slurm.emplace();
-      for (const auto& [name, value] : slurm.items())
+      for (const auto& [name, value] : object_at(json.at("context"), "slurm").items())
         record.context.slurm->emplace_back(name, value.get<std::string>());
     }
-    record.parameters = read_fields(json.at("parameters"));
-    record.result = read_fields(json.at("result"));
+    record.parameters = read_fields(object_at(json, "parameters"));
+    record.result = read_fields(object_at(json, "result"));
     json.at("repetitions_s").get_to(record.repetitions_s);
+    if (!json.at("ranks").is_array()) throw std::runtime_error("its ranks are not a list");
     for (const Json& rank : json.at("ranks")) record.ranks.push_back(read_members<RankRecord>(rank));
-    record.efficiency = read_members<Efficiency>(json.at("efficiency"));
+    record.efficiency = read_members<Efficiency>(object_at(json, "efficiency"));
     return record;
   } catch (const Json::exception& e) {
     // As in "[json.exception.parse_error.101] parse error at line 1, ...": the identifier helps no one.

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 
 #include <fmt/format.h>
 
@@ -12,10 +14,10 @@ constexpr const char* wipe_line = "\r\x1b[K";
 }  // namespace
 
 std::string progress_text(double done, std::chrono::duration<double> elapsed) {
-  const std::string percent = fmt::format("{:.0f} % done", 100 * std::clamp(done, 0.0, 1.0));
+  std::string percent = fmt::format("{:.0f} % done", 100 * std::clamp(done, 0.0, 1.0));
   if (done <= 0) return percent;
   const double left_s = std::max(0.0, elapsed.count() * (1 / done - 1));
-  const auto whole = static_cast<std::uint64_t>(std::min(left_s, 1e9) + 0.5);
+  const auto whole = static_cast<std::uint64_t>(std::llround(std::min(left_s, 1e9)));
   if (whole < 60) return fmt::format("{}, {} s left", percent, whole);
   if (whole < 3600) return fmt::format("{}, {} min {:02} s left", percent, whole / 60, whole % 60);
   return fmt::format("{}, {} h {:02} min left", percent, whole / 3600, whole / 60 % 60);

@@ -107,7 +107,7 @@ std::string pi_table(const Record& record) {
 std::string scaling_table(std::vector<Record> records) {
   std::ranges::stable_sort(records, {}, [](const Record& r) { return std::pair{total_threads(r), r.context.ranks}; });
   const double base_s = measure::median(records.front().repetitions_s);
-  const double base_threads = static_cast<double>(total_threads(records.front()));
+  const auto base_threads = static_cast<double>(total_threads(records.front()));
   Table table{{{"ranks"},
                {"threads"},
                {"time s"},
@@ -120,7 +120,7 @@ std::string scaling_table(std::vector<Record> records) {
   for (const Record& record : records) {
     const double time_s = measure::median(record.repetitions_s);
     const double speedup = base_s / time_s;
-    const double ideal = static_cast<double>(total_threads(record)) / base_threads;
+    const auto ideal = static_cast<double>(total_threads(record)) / base_threads;
     table.add({fmt::format("{}", record.context.ranks), fmt::format("{}", record.context.threads), seconds(time_s),
                fmt::format("{:.2f}", speedup), fmt::format("{:.3f}", speedup / ideal),
                fmt::format("{:.3f}", record.efficiency.load_balance),

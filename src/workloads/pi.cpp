@@ -119,7 +119,7 @@ struct Run {
   void claimed_chunks(ExactSum& sum) {
     const auto ranks = static_cast<std::uint64_t>(session.size());
     schedule::Chunks chunks{options.schedule, rule.blocks(), ranks, chunk_blocks};
-    const double blocks = static_cast<double>(rule.blocks());
+    const auto blocks = static_cast<double>(rule.blocks());
     while (const std::optional<Chunk> chunk = chunks.at(counter->next())) {
       // What was given out before this chunk is done, or nearly.
       const double before = static_cast<double>(chunk->first) / blocks;
@@ -201,7 +201,7 @@ measure::Record run_pi(const comm::Session& session, Account& account, const std
 
   const bool same_bits = std::ranges::count(values, values.front()) == static_cast<std::ptrdiff_t>(values.size());
   const double value = values.front();
-  const double points = static_cast<double>(options.points);
+  const auto points = static_cast<double>(options.points);
   Outcome outcome{
       .command = "pi",
       .parameters = parameters(options, block, chunk_blocks),
@@ -225,7 +225,9 @@ bool pi_is_right(const measure::Record& record) {
   std::uint64_t computed = 0;
   for (const measure::RankRecord& rank : record.ranks) computed += rank.items;
   const measure::Fields& result = record.result;
-  return std::abs(measure::get<double>(result, "error")) <= measure::get<double>(result, "error_bound") &&
+  const double bound = measure::get<double>(result, "error_bound");
+  return std::abs(measure::get<double>(result, "value") - std::numbers::pi) <= bound &&
+         std::abs(measure::get<double>(result, "error")) <= bound &&
          measure::get<bool>(result, "same_bits_in_all_repetitions") &&
          computed == measure::get<std::uint64_t>(result, "points") * record.repetitions_s.size();
 }

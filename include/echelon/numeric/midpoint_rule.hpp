@@ -79,9 +79,9 @@ class MidpointRule {
   [[nodiscard]] double integral(const ExactSum& sum) const noexcept;
 
  private:
+  MidpointGrid grid_;
   std::uint64_t points_;
   std::uint64_t block_;
-  MidpointGrid grid_;
   double (*block_sum_)(const MidpointGrid&, const MidpointBlock&) noexcept;
 };
 
