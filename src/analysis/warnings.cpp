@@ -51,7 +51,7 @@ std::vector<std::string> warnings(const measure::Record& record) {
   std::set<std::pair<std::string, std::string>> places;
   for (const measure::RankRecord& rank : record.ranks) places.emplace(rank.host, rank.cpus);
   if (record.ranks.size() > 1 && places.size() < record.ranks.size() && !context.oversubscribed) {
-    found.push_back(
+    found.emplace_back(
         "unbound: ranks share their CPUs, so the kernel may move them; bind them with mpirun --bind-to core");
   }
   const auto idle = static_cast<std::size_t>(

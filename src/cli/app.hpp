@@ -52,7 +52,7 @@ void add_report(CLI::App& program, Command& chosen);
 void add_info(CLI::App& program, Command& chosen);
 
 /// An option that takes a whole number, as parse_count() reads it.
-CLI::Option* add_count(CLI::App& command, const std::string& name, std::function<void(std::uint64_t)> set,
+CLI::Option* add_count(CLI::App& command, const std::string& name, const std::function<void(std::uint64_t)>& set,
                        const std::string& description, std::uint64_t min, std::uint64_t max);
 
 /// An option that takes one of some words, which become values of an enumeration.

@@ -33,7 +33,7 @@ void OutputOptions::write(const measure::Record& record) const {
   if (!csv.empty()) report::write_output(csv, report::to_csv(record));
 }
 
-CLI::Option* add_count(CLI::App& command, const std::string& name, std::function<void(std::uint64_t)> set,
+CLI::Option* add_count(CLI::App& command, const std::string& name, const std::function<void(std::uint64_t)>& set,
                        const std::string& description, std::uint64_t min, std::uint64_t max) {
   const auto parse = [=](const std::string& text) {
     try {

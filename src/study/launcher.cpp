@@ -64,6 +64,9 @@ LaunchPlan plan_here(std::uint64_t ranks, std::uint64_t threads) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != starter) _exit(static_cast<int>(ExitCode::broken));  // it died before the line above
   setenv("ECHELON_LAUNCHED", "1", 1);
+  // At every join libgomp's threads spin for milliseconds; where ranks share CPUs they spin against each other, which
+  // made small chunks some hundred times slower.
+  if (std::getenv("OMP_WAIT_POLICY") == nullptr) setenv("GOMP_SPINCOUNT", "1000", 0);
   // Open MPI refuses root otherwise; in containers and CI root is all there is.
   if (geteuid() == 0) {
     setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);

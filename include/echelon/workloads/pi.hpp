@@ -20,10 +20,10 @@ struct PiOptions {
   numeric::Kernel kernel = numeric::Kernel::fused;
   schedule::Schedule schedule = schedule::Schedule::fixed;
   std::uint64_t block = numeric::MidpointRule::default_block;  ///< points
-  std::optional<std::uint64_t> chunk;                          ///< points, rounded up to whole blocks
+  std::optional<std::uint64_t> chunk = std::nullopt;           ///< points, rounded up to whole blocks
   std::uint64_t threads = 1;                                   ///< a rank
   std::uint64_t repeat = 1;
-  std::optional<numeric::Isa> isa;  ///< nothing: each rank takes its CPU's best
+  std::optional<numeric::Isa> isa = std::nullopt;  ///< nothing: each rank takes its CPU's best
 };
 
 /// Told how much of the work is done, from 0 to 1, some hundred times a second.
