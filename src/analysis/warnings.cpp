@@ -54,6 +54,20 @@ std::vector<std::string> warnings(const measure::Record& record) {
     found.emplace_back(
         "unbound: ranks share their CPUs, so the kernel may move them; bind them with mpirun --bind-to core");
   }
+  // A rank's CPU time is more than what it spent on computing, so this errs on the quiet side.
+  const auto share = [&](const measure::RankRecord& rank) {
+    constexpr double too_short_to_tell_s = 0.05;
+    const double cpu_needed_s = rank.compute_s * static_cast<double>(context.threads);
+    return rank.compute_s < too_short_to_tell_s ? 1.0 : rank.cpu_s / cpu_needed_s;
+  };
+  const auto starved = std::ranges::min_element(record.ranks, {}, share);
+  constexpr double enough = 0.9;
+  if (starved != record.ranks.end() && !context.oversubscribed && share(*starved) < enough) {
+    found.push_back(fmt::format(
+        "rank {} computed for {:.3g} s and got {:.0f} % of its CPU time: something else runs on its CPUs, so times and "
+        "efficiencies are not to be relied on; measure on a quiet machine",
+        starved->rank, starved->compute_s, 100 * share(*starved)));
+  }
   const auto idle = static_cast<std::size_t>(
       std::ranges::count_if(record.ranks, [](const measure::RankRecord& rank) { return rank.items == 0; }));
   const bool has_work = idle < record.ranks.size();
