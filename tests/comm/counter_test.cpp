@@ -69,7 +69,9 @@ TEST(counter, claimed_by_all_ranks_gives_each_number_once) {
   const Numbers mine = claim_below(counter, end);
   EXPECT_TRUE(std::ranges::is_sorted(mine));
   const Numbers all = gather_sorted(mine);
-  if (session().is_master()) EXPECT_TRUE(all == first(end));
+  if (session().is_master()) {
+    EXPECT_TRUE(all == first(end));
+  }
 }
 
 TEST(counter, uneven_claims_leave_no_gap) {
@@ -78,7 +80,9 @@ TEST(counter, uneven_claims_leave_no_gap) {
   for (int i = 0; i < 500 * (session().rank() + 1); ++i) mine.push_back(counter.next());
   const Numbers all = gather_sorted(mine);
   const auto size = static_cast<std::uint64_t>(session().size());
-  if (session().is_master()) EXPECT_TRUE(all == first(500 * size * (size + 1) / 2));
+  if (session().is_master()) {
+    EXPECT_TRUE(all == first(500 * size * (size + 1) / 2));
+  }
 }
 
 TEST(counter, reset_begins_anew_each_time) {
@@ -86,7 +90,9 @@ TEST(counter, reset_begins_anew_each_time) {
   for (std::uint64_t round = 1; round <= 20; ++round) {
     const Numbers mine = claim_below(counter, 10 * round);
     const Numbers all = gather_sorted(mine);
-    if (session().is_master()) EXPECT_TRUE(all == first(10 * round)) << "round " << round;
+    if (session().is_master()) {
+      EXPECT_TRUE(all == first(10 * round)) << "round " << round;
+    }
     counter.reset();
   }
 }
@@ -118,7 +124,9 @@ TEST(counter, new_one_begins_at_zero_whatever_others_did) {
   for (int i = 0; i < 10; ++i) {
     Counter counter{session()};
     const Numbers all = gather_sorted({counter.next()});
-    if (session().is_master()) EXPECT_TRUE(all == first(static_cast<std::uint64_t>(session().size())));
+    if (session().is_master()) {
+      EXPECT_TRUE(all == first(static_cast<std::uint64_t>(session().size())));
+    }
   }
 }
 

@@ -412,7 +412,7 @@ TEST(exact_sum, billions_of_additions_do_not_overflow_a_limb) {
 #else
   constexpr std::uint64_t additions = (std::uint64_t{1} << 20) + 3;
 #endif
-  const double value = 0x1.fffffffffffffp-22;  // nearly 2^32 in one limb
+  const double value = 0x1.fffffffffffffp-30;  // 2^32 - 1 in one limb
   ExactSum sum;
   for (std::uint64_t i = 0; i < additions; ++i) sum.add(-value);
   EXPECT_EQ(bits(sum.round()), bits((Fixed{-value} * additions).rounded()));
@@ -436,15 +436,15 @@ TEST(round_quotient, a_hair_beside_a_tie_decides) {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
     SCOPED_TRACE(seed_text(seed));
     Random random{seed};
-    const std::uint64_t divisor = 1 + below(random, 1 << 20);
+    const std::uint64_t divisor = 1 + below(random, std::uint64_t{1} << below(random, 46));
     const auto n = static_cast<double>(divisor);
-    const auto mantissa = static_cast<double>((std::uint64_t{1} << 52) + below(random, std::uint64_t{1} << 52));
+    const std::uint64_t mantissa = (std::uint64_t{1} << 52) + below(random, std::uint64_t{1} << 52);
     for (const double hair : {0.0, 0x1p-60, -0x1p-60, 0x1p-200, -0x1p-200, least, -least}) {
       std::vector<double> values{n / 2, hair};
-      // mantissa * divisor, in two parts that are doubles
-      const double high = std::floor(mantissa / 0x1p26) * 0x1p26;
-      values.push_back(high * n);
-      values.push_back((mantissa - high) * n);
+      // mantissa * divisor, in parts that are doubles
+      for (int bit = 0; bit < 53; ++bit) {
+        if ((mantissa >> bit & 1) != 0) values.push_back(std::ldexp(n, bit));
+      }
       for (const double sign : {1.0, -1.0}) {
         std::vector<double> signed_values;
         for (const double value : values) signed_values.push_back(sign * value);

@@ -124,7 +124,7 @@ TEST(pi, every_block_and_chunk_has_the_serial_bits) {
 TEST(pi, blocks_of_one_point_have_the_serial_bits) {
   for (const Schedule schedule : schedule::all_schedules()) {
     for (const Kernel kernel : kernels) {
-      expect_serial_bits({.points = 1003, .kernel = kernel, .schedule = schedule, .block = 1, .threads = 2});
+      expect_serial_bits({.points = 1003, .kernel = kernel, .schedule = schedule, .block = 1});
     }
   }
 }
@@ -140,7 +140,7 @@ TEST(pi, every_instruction_set_has_the_scalar_bits) {
 TEST(pi, large_sums_have_the_serial_bits) {
   constexpr std::uint64_t points = 1'000'000'007;
   for (const Kernel kernel : kernels) {
-    const Record record = run({.points = points, .kernel = kernel, .schedule = Schedule::dynamic, .threads = 2});
+    const Record record = run({.points = points, .kernel = kernel, .schedule = Schedule::dynamic});
     if (!session().is_master()) continue;
     EXPECT_EQ(result<std::string>(record, "value_hex"),
               serial_hex(points, numeric::MidpointRule::default_block, kernel, numeric::best_isa(kernel)));
@@ -196,8 +196,6 @@ void expect_complete(const Record& record, const PiOptions& options) {
   ASSERT_EQ(record.ranks.size(), size);
   std::uint64_t items = 0;
   double longest_s = 0;
-  double repetitions_s = 0;
-  for (const double s : record.repetitions_s) repetitions_s += s;
   for (std::size_t i = 0; i < record.ranks.size(); ++i) {
     const RankRecord& rank = record.ranks[i];
     EXPECT_EQ(rank.rank, i);
@@ -216,10 +214,7 @@ void expect_complete(const Record& record, const PiOptions& options) {
   }
   EXPECT_EQ(items, options.points * options.repeat);
   EXPECT_EQ(record.wall_s, longest_s);
-  // A repetition's time is that of its slowest rank, so only its own rank's wall time bounds it; all together are
-  // within the run as the slowest rank saw it, but for the moments in which ranks leave a barrier one after another.
-  EXPECT_LT(record.repetitions_s.front(), record.wall_s);
-  EXPECT_GT(repetitions_s, 0);
+  for (const double s : record.repetitions_s) EXPECT_LT(s, record.wall_s);
 
   const measure::Efficiency& e = record.efficiency;
   for (const double value : {e.load_balance, e.communication, e.parallel}) {
@@ -248,7 +243,9 @@ TEST(pi, record_is_complete_with_every_schedule) {
       const PiOptions options{.points = 3'000'001, .schedule = schedule, .block = 1024, .repeat = repeat};
       const Record record = run(options);
       SCOPED_TRACE(describe(options) + ", " + std::to_string(repeat) + " repetitions");
-      if (session().is_master()) expect_complete(record, options);
+      if (session().is_master()) {
+        expect_complete(record, options);
+      }
     }
   }
 }
@@ -312,7 +309,9 @@ class pi_check : public testing::Test {
 };
 
 TEST_F(pi_check, untouched_record_is_right) {
-  if (session().is_master()) EXPECT_TRUE(pi_is_right(record_));
+  if (session().is_master()) {
+    EXPECT_TRUE(pi_is_right(record_));
+  }
 }
 
 TEST_F(pi_check, wrong_value_is_noticed) {

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "support/run_program.hpp"
+
+// ECHELON_PROGRAM and ECHELON_MPIEXEC come from the test's DEFINES.
+
+namespace echelon::test {
+
+using Arguments = std::vector<std::string>;
+
+[[nodiscard]] inline Arguments operator+(Arguments left, const Arguments& right) {
+  left.insert(left.end(), right.begin(), right.end());
+  return left;
+}
+
+/// The program without a launcher and without what the user or ctest has set for one.
+[[nodiscard]] inline RunOptions alone(RunOptions options = {}) {
+  for (const char* name : {"OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "ECHELON_LAUNCHED"}) {
+    options.environment.try_emplace(name, std::nullopt);
+  }
+  return options;
+}
+
+[[nodiscard]] inline Arguments echelon_command(const Arguments& arguments) {
+  return Arguments{ECHELON_PROGRAM} + arguments;
+}
+
+[[nodiscard]] inline Outcome run_echelon(const Arguments& arguments, RunOptions options = {}) {
+  return run_program(echelon_command(arguments), alone(std::move(options)));
+}
+
+/// Under a launcher of the user's own.
+[[nodiscard]] inline Outcome run_mpirun(int ranks, const Arguments& arguments, RunOptions options = {}) {
+  options = alone(std::move(options));
+  if (geteuid() == 0) {
+    options.environment["OMPI_ALLOW_RUN_AS_ROOT"] = "1";
+    options.environment["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1";
+  }
+  const std::string count = std::to_string(ranks);
+  const Arguments mpirun{
+      ECHELON_MPIEXEC, "-n",  count,        "--host", "localhost:" + count,  "--bind-to", "none", "--mca", "pml", "ob1",
+      "--mca",         "btl", "self,vader", "--mca",  "mpi_yield_when_idle", "1"};
+  return run_program(mpirun + echelon_command(arguments), std::move(options));
+}
+
+[[nodiscard]] inline std::vector<std::string> lines(const std::string& text) {
+  std::vector<std::string> result;
+  std::istringstream in{text};
+  for (std::string line; std::getline(in, line);) result.push_back(line);
+  return result;
+}
+
+/// Every line of a clean run's standard error.
+inline void expect_only_notes(const Outcome& outcome) {
+  for (const std::string& line : lines(outcome.err)) EXPECT_TRUE(line.starts_with("echelon: note: ")) << line;
+}
+
+/// Nothing of what a test started is left.
+inline void expect_nothing_left() {
+  EXPECT_TRUE(wait_until([] { return descendants(getpid()).empty(); })) << "processes were left over";
+  for (const Process& process : descendants(getpid())) kill(process.pid, SIGKILL);
+}
+
+}  // namespace echelon::test
