@@ -67,6 +67,8 @@ LaunchPlan plan_here(std::uint64_t ranks, std::uint64_t threads) {
   // At every join libgomp's threads spin for milliseconds; where ranks share CPUs they spin against each other, which
   // made small chunks some hundred times slower.
   if (std::getenv("OMP_WAIT_POLICY") == nullptr) setenv("GOMP_SPINCOUNT", "1000", 0);
+  // A rank's OpenMP threads sleep between loops, rather than spin on CPUs that other ranks may need.
+  setenv("OMP_WAIT_POLICY", "passive", 0);
   // Open MPI refuses root otherwise; in containers and CI root is all there is.
   if (geteuid() == 0) {
     setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
