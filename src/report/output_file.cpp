@@ -77,8 +77,10 @@ void write_output(const std::string& path, std::string_view text) {
     write_and_close(file, text, path == "-" ? "standard output" : path, false);
     return;
   }
+  // Through a link: it is the file behind it that is to change.
+  const std::string target = fs::is_symlink(path) && fs::exists(path) ? fs::canonical(path).string() : path;
   std::string name;
-  const int file = open_beside(path, name);
+  const int file = open_beside(target, name);
   if (file < 0) throw std::runtime_error("cannot write " + path + ": " + reason());
   try {
     // mkostemp makes files private; this one gets what open() would have given it.
@@ -86,7 +88,7 @@ void write_output(const std::string& path, std::string_view text) {
     umask(mask);
     fchmod(file, 0666 & ~mask);
     write_and_close(file, text, path, true);
-    fs::rename(name, path);
+    fs::rename(name, target);
   } catch (...) {
     unlink(name.c_str());
     throw;

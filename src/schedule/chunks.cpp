@@ -64,8 +64,8 @@ std::uint64_t Chunks::next_size() const {
   if (largest <= chunk_) return chunk_;
   const std::uint64_t steps = ceil_divide(2 * items_, largest + chunk_);
   const std::uint64_t decrement = steps < 2 ? 0 : (largest - chunk_) / (steps - 1);
-  const bool at_least = decrement != 0 && number_ > (largest - chunk_) / decrement;
-  return at_least ? chunk_ : largest - number_ * decrement;
+  // Not below the least: `steps` chunks, of (largest + least) / 2 on average or more, are enough for all items.
+  return largest - number_ * decrement;
 }
 
 std::uint64_t default_dynamic_chunk(std::uint64_t items, std::uint64_t workers) noexcept {

@@ -23,6 +23,9 @@ namespace {
 
 using base::ExitCode;
 
+/// Of the lines of dashes that Open MPI puts before and after what it has to say.
+constexpr std::size_t fence_length = 74;
+
 // ---- from here on, what launch() needs: processes and signals ----
 
 volatile sig_atomic_t child_pid = 0;
@@ -202,7 +205,7 @@ std::string ChatterFilter::finish() {
 }
 
 std::string ChatterFilter::take_line(std::string_view line) {
-  const bool dashes = line.size() > 40 && line.find_first_not_of('-') == line.size() - 1;
+  const bool dashes = line.size() == fence_length + 1 && line.find_first_not_of('-') == fence_length;
   if (!block_) {
     if (!dashes) return std::string{line};
     block_ = line;

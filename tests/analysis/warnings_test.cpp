@@ -119,6 +119,27 @@ TEST(warnings, oversubscribed_ranks_are_not_called_unbound) {
   EXPECT_THAT(warnings(record), ElementsAre(StartsWith("oversubscribed: ")));
 }
 
+TEST(warnings, rank_without_its_cpu_time_is_named) {
+  measure::Record record = clean_record();
+  record.ranks[1].rank = 1;
+  for (measure::RankRecord& one : record.ranks) one.compute_s = one.cpu_s = 10;
+  EXPECT_THAT(warnings(record), IsEmpty());
+  record.ranks[1].cpu_s = 4.5;
+  EXPECT_THAT(warnings(record),
+              ElementsAre(AllOf(StartsWith("rank 1 "), HasSubstr("45 %"), HasSubstr("quiet machine"))));
+  record.context.threads = 2;
+  record.ranks[1].cpu_s = 20;
+  EXPECT_THAT(warnings(record), ElementsAre(AllOf(StartsWith("rank 0 "), HasSubstr("50 %"))));
+  record.context.oversubscribed = true;  // says it already
+  EXPECT_THAT(warnings(record), ElementsAre(StartsWith("oversubscribed")));
+}
+
+TEST(warnings, too_short_to_tell_is_not_told) {
+  measure::Record record = clean_record();
+  record.ranks[0].compute_s = 0.01;
+  EXPECT_THAT(warnings(record), IsEmpty());
+}
+
 TEST(warnings, idle_ranks_are_counted) {
   measure::Record record = clean_record();
   record.ranks.back().items = 0;

@@ -253,6 +253,7 @@ TEST(pi, more_threads_than_cpus_is_noted_once) {
       << outcome.err;
 }
 
+// Of these points partial sums that were rounded before they are added would give other bits.
 TEST(pi, every_share_of_the_work_gives_the_same_bits) {
   std::map<std::string, std::vector<std::string>> by_value;
   for (const char* ranks : {"1", "2", "3", "4", "7"}) {

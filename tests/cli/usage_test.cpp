@@ -96,6 +96,17 @@ TEST(usage, mistake_with_ranks_is_still_one_line) {
   }
 }
 
+// There is no mpirun here to be found.
+TEST(usage, mistake_is_found_before_anything_is_started) {
+  const TemporaryFolder folder;
+  for (const Mistake& mistake : mistakes(folder)) {
+    SCOPED_TRACE("echelon -n 3 " + text_of(mistake));
+    const Outcome outcome =
+        run_echelon(Arguments{"-n", "3"} + mistake.arguments, {.environment = {{"PATH", "/nonexistent"}}});
+    expect_one_line(outcome, mistake.words);
+  }
+}
+
 TEST(usage, impossible_number_of_ranks_is_one_line) {
   for (const char* number : {"0", "abc", "-1", "1.5", "1e9"}) {
     for (const Arguments& arguments : {Arguments{"-n", number, "pi"}, Arguments{"pi", "-n", number}}) {

@@ -147,6 +147,16 @@ TEST(write_output, permissions_are_those_that_the_umask_leaves) {
   }
 }
 
+TEST(write_output, link_stays_and_its_file_changes) {
+  const TemporaryFolder folder;
+  folder.write("file", "before");
+  std::filesystem::create_symlink("file", folder.path() / "link");
+  write_output(folder.path() / "link", "after");
+  EXPECT_TRUE(std::filesystem::is_symlink(folder.path() / "link"));
+  EXPECT_FALSE(std::filesystem::is_symlink(folder.path() / "file"));
+  EXPECT_EQ(content(folder.path() / "file"), "after");
+}
+
 TEST(write_output, full_device_throws_and_says_why) {
   try {
     write_output("/dev/full", "text");

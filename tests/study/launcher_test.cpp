@@ -126,7 +126,9 @@ Filtered filtered(const std::string& text) {
 
 TEST(chatter_filter, text_of_the_ranks_passes) {
   for (const char* text : {"", "hello\n", "hello", "a\n\nb\n", "-", "--\n", "----------\n", "- item\n", "--option\n",
-                           "42 % done\r43 % done\r", "\n"}) {
+                           "42 % done\r43 % done\r", "\n",
+                           // A rank's own line of dashes, but for its length like Open MPI's.
+                           "---------------------------------------------------------------------------\nmine\n"}) {
     const Filtered f = filtered(text);
     EXPECT_EQ(f.text, text);
     EXPECT_FALSE(f.filter.killed());

@@ -2,13 +2,13 @@
 //
 // A rank that leaves a test early (ASSERT, an exception) while the others are inside a collective operation would hang
 // them: where a test communicates after a check, the check is an EXPECT.
+#include <cstdio>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include <gtest/gtest.h>
 #include <mpi.h>
-
-#include <cstdio>
-#include <utility>
-#include <string>
-#include <vector>
 
 #include "support/mpi_session.hpp"
 
@@ -16,8 +16,8 @@ namespace {
 
 echelon::comm::Session* the_session = nullptr;
 
-/// Gathers failures on a communicator of its own, and only when a test has ended: a failure that one rank alone has must
-/// not begin a collective operation that the others do not join.
+/// Gathers failures on a communicator of its own, and only when a test has ended: a failure that one rank alone has
+/// must not begin a collective operation that the others do not join.
 class AllRanksListener : public testing::EmptyTestEventListener {
  public:
   AllRanksListener() {
