@@ -24,6 +24,7 @@ echelon_test(NAME measure.machine TIMEOUT 60)
 echelon_test(NAME analysis.pop TIMEOUT 60)
 echelon_test(NAME analysis.warnings TIMEOUT 60)
 echelon_test(NAME comm.backoff TIMEOUT 60)
+echelon_test(NAME study.chatter_filter TIMEOUT 60)
 echelon_test(NAME study.launcher TIMEOUT 60)
 echelon_test(NAME report.json TIMEOUT 60)
 echelon_test(NAME report.csv TIMEOUT 60)
@@ -39,3 +40,4 @@ echelon_test(NAME cli.loss TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_
 echelon_test(NAME cli.report TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.readme TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test}
              "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
+echelon_test(NAME cli.nodes TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})

@@ -3,7 +3,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <regex>
 #include <span>
 #include <stdexcept>
 
@@ -16,17 +15,13 @@
 
 #include <echelon/base/error.hpp>
 #include <echelon/measure/machine.hpp>
+#include <echelon/study/chatter_filter.hpp>
 #include <echelon/study/launcher.hpp>
 
 namespace echelon::study {
 namespace {
 
 using base::ExitCode;
-
-/// Of the lines of dashes that Open MPI puts before and after what it has to say.
-constexpr std::size_t fence_length = 74;
-
-// ---- from here on, what launch() needs: processes and signals ----
 
 volatile sig_atomic_t child_pid = 0;
 volatile sig_atomic_t last_signal = 0;
@@ -67,10 +62,8 @@ LaunchPlan plan_here(std::uint64_t ranks, std::uint64_t threads) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != starter) _exit(static_cast<int>(ExitCode::broken));  // it died before the line above
   setenv("ECHELON_LAUNCHED", "1", 1);
-  // At every join libgomp's threads spin for milliseconds; where ranks share CPUs they spin against each other, which
-  // made small chunks some hundred times slower.
-  if (std::getenv("OMP_WAIT_POLICY") == nullptr) setenv("GOMP_SPINCOUNT", "1000", 0);
-  // A rank's OpenMP threads sleep between loops, rather than spin on CPUs that other ranks may need.
+  // A rank's OpenMP threads sleep between loops, rather than spin on CPUs that other ranks may need: two ranks of two
+  // threads each on two CPUs took some hundred times as long.
   setenv("OMP_WAIT_POLICY", "passive", 0);
   // Open MPI refuses root otherwise; in containers and CI root is all there is.
   if (geteuid() == 0) {
@@ -160,6 +153,9 @@ std::vector<std::string> mpirun_command(const LaunchPlan& plan, const std::vecto
     // first, which takes longer than all the rest of a start (0.41 s against 0.17 s).
     add({"--host", "localhost:" + std::to_string(plan.ranks)});
     if (!plan.user_chose_transport) add({"--mca", "pml", "ob1", "--mca", "btl", "self,vader"});
+  } else {
+    // What become() sets; mpirun hands its environment on to the ranks of its own node only.
+    add({"-x", "ECHELON_LAUNCHED", "-x", "OMP_WAIT_POLICY"});
   }
   const std::uint64_t threads = plan.ranks * plan.threads;
   const std::string map = "slot:PE=" + std::to_string(plan.threads);
@@ -175,61 +171,6 @@ std::vector<std::string> mpirun_command(const LaunchPlan& plan, const std::vecto
   }
   command.insert(command.end(), program.begin(), program.end());
   return command;
-}
-
-std::string ChatterFilter::feed(std::string_view bytes) {
-  std::string out;
-  for (const char c : bytes) {
-    line_ += c;
-    if (c == '\n') {
-      out += take_line(line_);
-      line_.clear();
-    }
-  }
-  // A line that cannot become one of dashes need not wait for its end: a progress line has none.
-  if (!block_ && !line_.empty() && line_.find_first_not_of('-') != std::string::npos) {
-    out += line_;
-    line_.clear();
-  }
-  return out;
-}
-
-std::string ChatterFilter::finish() {
-  std::string rest = std::exchange(line_, {});
-  if (block_ && !is_about_ranks(*block_ + rest))
-    rest = *block_ + rest;
-  else if (block_)
-    rest.clear();
-  block_.reset();
-  return rest;
-}
-
-std::string ChatterFilter::take_line(std::string_view line) {
-  const bool dashes = line.size() == fence_length + 1 && line.find_first_not_of('-') == fence_length;
-  if (!block_) {
-    if (!dashes) return std::string{line};
-    block_ = line;
-    return {};
-  }
-  block_->append(line);
-  if (!dashes) return {};
-  const std::string block = *std::exchange(block_, std::nullopt);
-  return is_about_ranks(block) ? std::string{} : block;
-}
-
-bool ChatterFilter::is_about_ranks(std::string_view block) {
-  static const std::regex killed_by{
-      R"(process\s+rank\s+(\d+)\s+with\s+PID\s+\d+\s+on\s+node\s+(\S+)\s+exited\s+on\s+signal\s+(\d+)\s+\(([^)]*)\))"};
-  const std::string text{block};
-  if (std::smatch match; std::regex_search(text, match, killed_by)) {
-    killed_ = {std::stoi(match[1]), match[2], std::stoi(match[3]), match[4]};
-    return true;
-  }
-  const auto says = [&](std::string_view words) { return block.find(words) != std::string_view::npos; };
-  const bool status =
-      says("exited with non-zero status") || says("a non-zero exit code") || says("MPI_ABORT was invoked");
-  rank_failed_ = rank_failed_ || status;
-  return status;
 }
 
 int launch(std::uint64_t ranks, std::uint64_t threads, const std::vector<std::string>& program) {
