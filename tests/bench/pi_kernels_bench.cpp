@@ -56,7 +56,8 @@ int main(int argc, char** argv) {
     const std::string best = std::string{echelon::numeric::name(which)};
     benchmark::RegisterBenchmark(best.c_str(), kernel, which, echelon::numeric::best_isa(which));
   }
-  benchmark::RegisterBenchmark("division_limit", limit, bench::divisions, 1.0);
+  benchmark::RegisterBenchmark("division_limit_32_bytes", limit, bench::divisions_32_bytes, 1.0);
+  benchmark::RegisterBenchmark("division_limit_widest", limit, bench::divisions_widest, 1.0);
   // 31 + 32 of the polynomials, 3 for the centre, b and the group's number, 1 for the sum: 67 for 32 points.
   benchmark::RegisterBenchmark("fma_limit", limit, bench::fused_multiply_adds, 67.0 / 32);
   benchmark::Initialize(&argc, argv);

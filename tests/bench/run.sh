@@ -29,7 +29,8 @@ say "Ratios on one core ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head
 ratio "fused against the texts' formula in plain C++ (-O3)" "$(points fused)" "$(points text_plain)"
 ratio "direct against the texts' formula in plain C++ (-O3)" "$(points direct)" "$(points text_plain)"
 ratio "direct against the compiler's best loop (-Ofast, omp simd)" "$(points direct)" "$(points text_simd)"
-ratio "direct against the core's division throughput" "$(points direct)" "$(points division_limit)"
+division_limit=$(printf '%s\n' "$(points division_limit_32_bytes)" "$(points division_limit_widest)" | sort -g | tail -1)
+ratio "direct against the core's division throughput" "$(points direct)" "$division_limit"
 ratio "fused against the core's multiply-add throughput" "$(points fused)" "$(points fma_limit)"
 
 # seconds COMMAND...: of a whole process.
