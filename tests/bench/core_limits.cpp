@@ -8,10 +8,16 @@ namespace {
 // More chains than latency x ports on any core today, and as many as fit into registers.
 constexpr std::size_t chains = 12;
 
-template <std::size_t bytes, typename Operation>
+using Vector32 = double __attribute__((vector_size(32)));
+#ifdef __AVX512F__
+using VectorWidest = double __attribute__((vector_size(64)));
+#else
+using VectorWidest = Vector32;
+#endif
+
+template <typename Vector, typename Operation>
 double run(std::int64_t count, Operation operation) {
-  using Vector = double __attribute__((vector_size(bytes)));
-  constexpr std::size_t width = bytes / sizeof(double);
+  constexpr std::size_t width = sizeof(Vector) / sizeof(double);
   Vector chain[chains];
   // From a number that the compiler does not know, lest it find a fixed point and leave the loop out.
   for (auto& vector : chain) vector = Vector{} + 1.0 / static_cast<double>(count);
@@ -24,24 +30,18 @@ double run(std::int64_t count, Operation operation) {
   return sum;
 }
 
-#ifdef __AVX512F__
-constexpr std::size_t widest = 64;
-#else
-constexpr std::size_t widest = 32;
-#endif
-
 }  // namespace
 
 double divisions_32_bytes(std::int64_t count) {
-  return run<32>(count, [](auto v) { return 1.1 / v; });
+  return run<Vector32>(count, [](auto v) { return 1.1 / v; });
 }
 
 double divisions_widest(std::int64_t count) {
-  return run<widest>(count, [](auto v) { return 1.1 / v; });
+  return run<VectorWidest>(count, [](auto v) { return 1.1 / v; });
 }
 
 double fused_multiply_adds(std::int64_t count) {
-  return run<widest>(count, [](auto v) { return v * 0.999999 + 1e-6; });
+  return run<VectorWidest>(count, [](auto v) { return v * 0.999999 + 1e-6; });
 }
 
 }  // namespace echelon::bench
