@@ -45,11 +45,12 @@ void check(int mpi_result, const char* call) {
   throw std::runtime_error(std::string{call} + ": " + text.data());
 }
 
-void wait(MPI_Request& request) {
+void wait(const Session::Impl& session, MPI_Request& request) {
   Backoff backoff;
   for (int done = 0;;) {
     check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
     if (done != 0) return;
+    if (session.serve()) backoff = {};  // who has asked will soon ask again
     backoff.pause();
   }
 }
@@ -63,7 +64,7 @@ Session::Session(int& argc, char**& argv) {
   if (provided < MPI_THREAD_FUNNELED)
     throw std::runtime_error("this MPI does not support threads (MPI_THREAD_FUNNELED)");
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);  // inherited by what is duplicated from it
-  impl_ = std::make_unique<Impl>(Impl{{MPI_COMM_WORLD, boost::mpi::comm_duplicate}});
+  impl_ = std::make_unique<Impl>(Impl{{MPI_COMM_WORLD, boost::mpi::comm_duplicate}, {}});
 }
 
 Session::~Session() {
@@ -78,10 +79,11 @@ int Session::size() const noexcept { return impl_->world.size(); }
 void Session::barrier() const {
   MPI_Request request = MPI_REQUEST_NULL;
   check(MPI_Ibarrier(impl_->world, &request), "MPI_Ibarrier");
-  wait(request);
+  wait(*impl_, request);
 }
 
 void Session::progress() const {
+  impl_->serve();
   int ignored = 0;
   check(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, impl_->world, &ignored, MPI_STATUS_IGNORE), "MPI_Iprobe");
 }

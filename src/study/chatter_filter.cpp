@@ -9,6 +9,13 @@ namespace {
 /// Of the lines of dashes that Open MPI puts before and after what it has to say.
 constexpr std::size_t fence_length = 74;
 
+/// What mpirun adds to, or says of its own trouble with, such a text: nothing that a user could act on.
+bool is_aside(std::string_view line) {
+  const auto says = [&](std::string_view words) { return line.find(words) != std::string_view::npos; };
+  return line.starts_with('[') && (says(" sent help message ") || says("\"orte_base_help_aggregate\"") ||
+                                   (says("ORTE_ERROR_LOG") && says("show_help.c")));
+}
+
 }  // namespace
 
 std::string ChatterFilter::feed(std::string_view bytes) {
@@ -20,8 +27,8 @@ std::string ChatterFilter::feed(std::string_view bytes) {
       line_.clear();
     }
   }
-  // A line that cannot become one of dashes need not wait for its end: a progress line has none.
-  if (!block_ && !line_.empty() && line_.find_first_not_of('-') != std::string::npos) {
+  // A line that cannot become one of mpirun's need not wait for its end: a progress line has none.
+  if (!block_ && !line_.starts_with('[') && line_.find_first_not_of('-') != std::string::npos) {
     out += line_;
     line_.clear();
   }
@@ -41,6 +48,7 @@ std::string ChatterFilter::finish() {
 std::string ChatterFilter::take_line(std::string_view line) {
   const bool dashes = line.size() == fence_length + 1 && line.find_first_not_of('-') == fence_length;
   if (!block_) {
+    if (is_aside(line)) return {};
     if (!dashes) return std::string{line};
     block_ = line;
     return {};

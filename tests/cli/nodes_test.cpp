@@ -17,7 +17,7 @@ namespace {
 class two_nodes : public testing::Test {
  protected:
   two_nodes() {
-    folder_.write("hosts", "localhost slots=1\n198.51.100.1 slots=1\n");  // an address for documentation
+    folder_.write("hosts", "localhost slots=1\nnode.invalid slots=1\n");  // no name of any machine (RFC 6761)
     folder_.write("agent",
                   "#!/bin/sh\n"
                   "shift\n"
@@ -49,8 +49,19 @@ TEST_F(two_nodes, rank_on_another_node_takes_part) {
   EXPECT_GT(record["ranks"][1]["items"], 0);
 }
 
+TEST_F(two_nodes, chunks_are_claimed_over_the_network) {
+  for (const char* schedule : {"dynamic", "guided"}) {
+    const Outcome outcome = run({"pi", "--points", "1e9", "--schedule", schedule, "--json", "-"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome;
+    const auto record = nlohmann::json::parse(outcome.out, nullptr, false);
+    ASSERT_TRUE(record.is_object()) << outcome;
+    EXPECT_EQ(record["result"]["error"], 0);
+    EXPECT_GT(record["ranks"][1]["items"], 0);
+  }
+}
+
 TEST_F(two_nodes, mistake_is_one_line) {
-  const Outcome outcome = run({"pi", "--json", "/nonexistent/x"});
+  const Outcome outcome = run({"pi", "--json", "/proc/nonexistent/x"});
   EXPECT_EQ(outcome.exit_code, 2) << outcome;
   EXPECT_EQ(lines(outcome.err).size(), 1U) << outcome;
 }

@@ -313,19 +313,19 @@ TEST(pi, failed_run_leaves_the_file_that_is_there) {
                        {.folder = folder.path(), .output_file = output});
   };
   EXPECT_EQ(run({"--threads", "0"}, "").exit_code, 2);
-  EXPECT_EQ(run({"--csv", "/nonexistent/x"}, "").exit_code, 2);
+  EXPECT_EQ(run({"--csv", "/proc/nonexistent/x"}, "").exit_code, 2);
   EXPECT_EQ(run({}, "/dev/full").exit_code, 4);
   EXPECT_EQ(names_in(folder.path()), std::vector<std::string>{"run.json"});
   EXPECT_EQ(read(folder.path() / "run.json"), "before");
 }
 
 TEST(pi, without_mpirun_ranks_cannot_be_started_and_the_line_says_why) {
-  const Outcome outcome = run_echelon({"-n", "2", "pi"}, {.environment = {{"PATH", "/nonexistent"}}});
+  const Outcome outcome = run_echelon({"-n", "2", "pi"}, {.environment = {{"PATH", "/proc/nonexistent"}}});
   EXPECT_EQ(outcome.exit_code, 4) << outcome;
   EXPECT_EQ(outcome.out, "");
   ASSERT_EQ(lines(outcome.err).size(), 1U) << outcome;
   EXPECT_THAT(outcome.err, HasSubstr("cannot start mpirun"));
-  EXPECT_EQ(run_echelon({"pi", "--quiet"}, {.environment = {{"PATH", "/nonexistent"}}}).exit_code, 0);
+  EXPECT_EQ(run_echelon({"pi", "--quiet"}, {.environment = {{"PATH", "/proc/nonexistent"}}}).exit_code, 0);
 }
 
 }  // namespace

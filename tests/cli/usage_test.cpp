@@ -52,7 +52,7 @@ std::vector<Mistake> mistakes(const TemporaryFolder& folder) {
   folder.write("other.json", "{\"schema\": \"other/1\"}\n");
   const std::string here = folder.path().string();
   for (const char* option : {"--json", "--csv"}) {
-    all.push_back({{"pi", option, "/nonexistent/x.json"}, {option, "/nonexistent", "create it first"}});
+    all.push_back({{"pi", option, "/proc/nonexistent/x.json"}, {option, "/proc/nonexistent", "create it first"}});
     all.push_back({{"pi", option, here}, {option, here, "folder", "give a file"}});
     all.push_back({{"pi", option, "/proc/x.json"}, {option, "/proc/x.json", "choose"}});  // root may not write there
     all.push_back({{"pi", option, here + "/text.json/x"}, {option, "text.json"}});
@@ -102,7 +102,7 @@ TEST(usage, mistake_is_found_before_anything_is_started) {
   for (const Mistake& mistake : mistakes(folder)) {
     SCOPED_TRACE("echelon -n 3 " + text_of(mistake));
     const Outcome outcome =
-        run_echelon(Arguments{"-n", "3"} + mistake.arguments, {.environment = {{"PATH", "/nonexistent"}}});
+        run_echelon(Arguments{"-n", "3"} + mistake.arguments, {.environment = {{"PATH", "/proc/nonexistent"}}});
     expect_one_line(outcome, mistake.words);
   }
 }
@@ -117,7 +117,8 @@ TEST(usage, impossible_number_of_ranks_is_one_line) {
 
 TEST(usage, mistake_leaves_nothing_behind) {
   const TemporaryFolder folder;
-  const Outcome outcome = run_echelon({"pi", "--json", "x.json", "--csv", "/nonexistent/x"}, {.folder = folder.path()});
+  const Outcome outcome =
+      run_echelon({"pi", "--json", "x.json", "--csv", "/proc/nonexistent/x"}, {.folder = folder.path()});
   expect_one_line(outcome, {"--csv"});
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
@@ -133,10 +134,10 @@ TEST(usage, mistake_under_mpirun_is_said_once) {
   const TemporaryFolder folder;
   const Mistake chosen[] = {
       {{"pi", "--points", "0"}, {"echelon: --points: '0' is too small; "}},
-      {{"pi", "--json", "/nonexistent/x.json"}, {"echelon: --json: cannot write '/nonexistent/x.json': "}},
+      {{"pi", "--json", "/proc/nonexistent/x.json"}, {"echelon: --json: cannot write '/proc/nonexistent/x.json': "}},
       {{"pi", "--csv", folder.path().string()}, {"echelon: --csv: cannot write '"}},
       {{"-n", "2", "pi"}, {"echelon: -n: ", "leave -n out"}},
-      {{"report", "/nonexistent"}, {"echelon: cannot read '/nonexistent'"}},
+      {{"report", "/proc/nonexistent"}, {"echelon: cannot read '/proc/nonexistent'"}},
       {{"foo"}, {"foo", "echelon --help"}},
   };
   for (const Mistake& mistake : chosen) {

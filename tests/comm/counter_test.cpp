@@ -19,6 +19,7 @@ using Numbers = std::vector<std::uint64_t>;
 
 /// What all ranks got, sorted, on the master. Collective.
 Numbers gather_sorted(const Numbers& mine) {
+  session().barrier();
   std::string bytes(mine.size() * sizeof(std::uint64_t), '\0');
   if (!mine.empty()) std::memcpy(bytes.data(), mine.data(), bytes.size());
   Numbers all;
@@ -47,25 +48,27 @@ Numbers claim_below(Counter& counter, std::uint64_t end) {
   }
 }
 
-TEST(counter, begins_at_zero_and_counts_on) {
-  Counter counter{session()};
+class counters : public testing::TestWithParam<Counter::Path> {};
+
+TEST_P(counters, begins_at_zero_and_counts_on) {
+  Counter counter{session(), GetParam()};
   if (session().is_master()) {
     for (std::uint64_t i = 0; i < 10; ++i) EXPECT_EQ(counter.next(), i);
   }
   session().barrier();
 }
 
-TEST(counter, worker_alone_gets_every_number) {
-  Counter counter{session()};
+TEST_P(counters, worker_alone_gets_every_number) {
+  Counter counter{session(), GetParam()};
   if (session().rank() == session().size() - 1) {
     for (std::uint64_t i = 0; i < 1000; ++i) EXPECT_EQ(counter.next(), i);
   }
   session().barrier();
 }
 
-TEST(counter, claimed_by_all_ranks_gives_each_number_once) {
+TEST_P(counters, claimed_by_all_ranks_gives_each_number_once) {
   constexpr std::uint64_t end = 20'000;
-  Counter counter{session()};
+  Counter counter{session(), GetParam()};
   const Numbers mine = claim_below(counter, end);
   EXPECT_TRUE(std::ranges::is_sorted(mine));
   const Numbers all = gather_sorted(mine);
@@ -74,8 +77,8 @@ TEST(counter, claimed_by_all_ranks_gives_each_number_once) {
   }
 }
 
-TEST(counter, uneven_claims_leave_no_gap) {
-  Counter counter{session()};
+TEST_P(counters, uneven_claims_leave_no_gap) {
+  Counter counter{session(), GetParam()};
   Numbers mine;
   for (int i = 0; i < 500 * (session().rank() + 1); ++i) mine.push_back(counter.next());
   const Numbers all = gather_sorted(mine);
@@ -85,8 +88,8 @@ TEST(counter, uneven_claims_leave_no_gap) {
   }
 }
 
-TEST(counter, reset_begins_anew_each_time) {
-  Counter counter{session()};
+TEST_P(counters, reset_begins_anew_each_time) {
+  Counter counter{session(), GetParam()};
   for (std::uint64_t round = 1; round <= 20; ++round) {
     const Numbers mine = claim_below(counter, 10 * round);
     const Numbers all = gather_sorted(mine);
@@ -97,9 +100,9 @@ TEST(counter, reset_begins_anew_each_time) {
   }
 }
 
-TEST(counter, two_at_once_do_not_disturb_each_other) {
-  Counter one{session()};
-  Counter other{session()};
+TEST_P(counters, two_at_once_do_not_disturb_each_other) {
+  Counter one{session(), GetParam()};
+  Counter other{session(), GetParam()};
   Numbers of_one;
   Numbers of_other;
   for (int i = 0; i < 500; ++i) {
@@ -120,15 +123,17 @@ TEST(counter, two_at_once_do_not_disturb_each_other) {
   session().barrier();
 }
 
-TEST(counter, new_one_begins_at_zero_whatever_others_did) {
+TEST_P(counters, new_one_begins_at_zero_whatever_others_did) {
   for (int i = 0; i < 10; ++i) {
-    Counter counter{session()};
+    Counter counter{session(), GetParam()};
     const Numbers all = gather_sorted({counter.next()});
     if (session().is_master()) {
       EXPECT_TRUE(all == first(static_cast<std::uint64_t>(session().size())));
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(by, counters, testing::Values(Counter::Path::fastest, Counter::Path::messages));
 
 }  // namespace
 }  // namespace echelon::comm

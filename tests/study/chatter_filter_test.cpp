@@ -103,6 +103,17 @@ TEST(chatter_filter, killed_rank_is_found_across_line_breaks) {
   EXPECT_EQ(f.filter.killed()->signal_name, "Segmentation fault");
 }
 
+TEST(chatter_filter, asides_are_kept_back) {
+  const Filtered f =
+      filtered(mpi_abort +
+               "[vm:06545] 1 more process has sent help message help-mpi-api.txt / mpi-abort\n"
+               "[vm:06545] Set MCA parameter \"orte_base_help_aggregate\" to 0 to see all help / error messages\n"
+               "[vm:19921] [[8495,0],0] ORTE_ERROR_LOG: Data unpack would read past end of buffer in file "
+               "../../../orte/util/show_help.c at line 501\n"
+               "[a rank's own line]\n[and one without an end");
+  EXPECT_EQ(f.text, "[a rank's own line]\n[and one without an end");
+}
+
 TEST(chatter_filter, failure_of_mpirun_itself_passes) {
   const Filtered f = filtered(no_slots);
   EXPECT_EQ(f.text, no_slots);

@@ -7,15 +7,21 @@
 
 namespace echelon::comm {
 
-/// One number, kept by the master, that any rank takes and raises at once (MPI_Fetch_and_op): 0, 1, 2, ... each once.
+/// One number, kept by the master, that any rank takes and raises at once: 0, 1, 2, ... each once.
 ///
-/// Within a node this is an atomic instruction on shared memory (about 1 us). Between nodes the network may need the
-/// master to be inside MPI, so a master that computes calls Session::progress() every so often.
+/// Within a node, and over networks with one-sided communication, this is MPI_Fetch_and_op (about 1 us on shared
+/// memory). Where Open MPI has no window for the network (Debian's over TCP), ranks ask the master by message.
+///
+/// Either way the master may have to be inside Echelon for a claim to be answered: one that computes calls
+/// Session::progress() every so often, and after the last next() all ranks pass Session::barrier() before any other
+/// collective operation.
 class Counter {
  public:
+  enum class Path { fastest, messages };
+
   /// Collective.
-  explicit Counter(const Session& session);
-  /// Collective.
+  explicit Counter(const Session& session, Path path = Path::fastest);
+  /// Collective, but for a rank that is leaving by an exception: its session is about to be aborted.
   ~Counter();
   Counter(const Counter&) = delete;
   Counter& operator=(const Counter&) = delete;
@@ -23,7 +29,7 @@ class Counter {
   /// Not collective.
   [[nodiscard]] std::uint64_t next();
 
-  /// Back to 0, for all ranks. Collective; no rank is inside next().
+  /// Back to 0, for all ranks. Collective.
   void reset();
 
  private:
