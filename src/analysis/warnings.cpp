@@ -63,18 +63,20 @@ std::vector<std::string> warnings(const measure::Record& record) {
   const auto starved = std::ranges::min_element(record.ranks, {}, share);
   constexpr double enough = 0.9;
   if (starved != record.ranks.end() && !context.oversubscribed && share(*starved) < enough) {
-    found.push_back(fmt::format(
-        "rank {} computed for {:.3g} s and got {:.0f} % of its CPU time: something else runs on its CPUs, so times and "
-        "efficiencies are not to be relied on; measure on a quiet machine",
-        starved->rank, starved->compute_s, 100 * share(*starved)));
+    found.push_back(
+        fmt::format("rank {} computed for {:.3g} s and got {:.0f} % of its CPU time: something else runs on its "
+                    "CPUs{}, so times and "
+                    "efficiencies are not to be relied on; measure on a quiet machine",
+                    starved->rank, starved->compute_s, 100 * share(*starved),
+                    context.threads > 1 ? ", or there was too little work for its threads" : ""));
   }
   const auto idle = static_cast<std::size_t>(
       std::ranges::count_if(record.ranks, [](const measure::RankRecord& rank) { return rank.items == 0; }));
   const bool has_work = idle < record.ranks.size();
   if (has_work && idle > 0) {
     found.push_back(
-        fmt::format("{} of {} ranks got no work: there are fewer blocks than ranks; give more points or a "
-                    "smaller --block",
+        fmt::format("{} of {} ranks got no work: there are too few blocks or chunks; give more points, or a smaller "
+                    "--block or --chunk",
                     idle, record.ranks.size()));
   }
   return found;

@@ -13,10 +13,16 @@
 
 namespace echelon::cli {
 
+/// A line on standard error, after "echelon: "; newlines in it become blanks. What cannot be written is let go: it must
+/// not change how the program ends.
+void tell(std::string line) noexcept;
+
 /// Where a run's results go; every command that makes a record has these options.
 struct OutputOptions {
   std::string json;
   std::string csv;
+  CLI::Option* json_option = nullptr;
+  CLI::Option* csv_option = nullptr;
   bool quiet = false;
 
   void add_to(CLI::App& command);

@@ -19,11 +19,11 @@ struct InfoCommand {
 base::ExitCode run(const InfoCommand& command, const RankContext& ranks) {
   const measure::Record record = workloads::run_info(ranks.session, ranks.account, ranks.argv, command.threads);
   if (!ranks.session.is_master()) return base::ExitCode::done;
+  command.output.write(record);
   if (!command.output.owns_stdout()) {
     // The bare answer is the number that a script would start ranks by.
     report::write_output("-", command.output.quiet ? report::usable_cpus_text(record) : report::info_table(record));
   }
-  command.output.write(record);
   return base::ExitCode::done;
 }
 

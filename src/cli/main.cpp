@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <optional>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -18,10 +19,37 @@ namespace {
 using base::ExitCode;
 
 int complain(const std::string& what) {
-  std::string line = what;
-  std::ranges::replace(line, '\n', ' ');
-  fmt::print(stderr, "echelon: {}\n", line);
+  tell(what);
   return static_cast<int>(ExitCode::usage);
+}
+
+/// Libraries that give up call exit(1): MPI where it cannot start, OpenMP where it gets no threads. From 1 one would
+/// conclude that the answer is wrong, so while ranks run, leaving that way ends in ExitCode::broken.
+class ExitGuard {
+ public:
+  ExitGuard() {
+    armed = true;
+    std::atexit([] {
+      if (!armed) return;
+      tell("a library ended the program, for the reason that it gives above");
+      _exit(static_cast<int>(ExitCode::broken));
+    });
+  }
+  ~ExitGuard() { disarm(); }
+  static void disarm() { armed = false; }
+  ExitGuard(const ExitGuard&) = delete;
+  ExitGuard& operator=(const ExitGuard&) = delete;
+
+ private:
+  static inline bool armed = false;
+};
+
+/// A descriptor below 3 that is closed would be given to the next file or pipe that is opened, and printed into.
+void fill_standard_descriptors() {
+  for (int descriptor = 0; descriptor < 3; ++descriptor) {
+    // Opened the wrong way round, so that what goes to a closed standard output still fails.
+    if (fcntl(descriptor, F_GETFD) < 0) (void)open("/dev/null", descriptor == 0 ? O_WRONLY : O_RDONLY);
+  }
 }
 
 std::string version_text() {
@@ -42,17 +70,20 @@ std::string parse_complaint(CLI::App& program, const CLI::ParseError& error) {
     return fmt::format("'{}' is not a command; give one of {}; see echelon --help", program.remaining().front(),
                        commands);
   }
-  const std::string help = chosen.empty() ? "echelon --help" : "echelon " + chosen.front()->get_name() + " --help";
+  const bool about_ranks = std::string_view{error.what()}.starts_with("--ranks");
+  const std::string help =
+      chosen.empty() || about_ranks ? "echelon --help" : "echelon " + chosen.front()->get_name() + " --help";
   return fmt::format("{}; see {}", error.what(), help);
 }
 
 int run_on_ranks(const Command& command, int argc, char** argv, workloads::Account& account) {
   const std::vector<std::string> arguments(argv, argv + argc);
+  const ExitGuard guard;
   std::optional<comm::Session> session;
   try {
     session.emplace(argc, argv);
   } catch (const std::exception& e) {
-    fmt::print(stderr, "echelon: {}\n", e.what());
+    tell(e.what());
     return static_cast<int>(ExitCode::broken);
   }
   // The session outlives the try block: what is caught here can still end the other ranks.
@@ -71,6 +102,7 @@ int run_on_ranks(const Command& command, int argc, char** argv, workloads::Accou
     if (!comm::broadcast(*session, go_on)) return is_master ? static_cast<int>(ExitCode::usage) : 0;
     return static_cast<int>(command.run_on_ranks({*session, account, arguments}));
   } catch (const std::exception& e) {
+    ExitGuard::disarm();  // says why itself
     session->abort(ExitCode::broken, e.what());
   }
 }
@@ -81,7 +113,7 @@ int run(int argc, char** argv, workloads::Account& account) {
   program.footer(
       "Under mpirun or srun the program is one rank; without, -n starts the ranks, and no -n is one rank.\n"
       "Numbers may be written 1e9 or 1_000_000_000.\n"
-      "Exit status: 0 done, 1 wrong answer, 2 usage, 3 tasks failed, 4 broken, 75 stopped early and resumable.");
+      "Exit status: 0 done, 1 wrong answer, 2 usage, 4 broken; 3 and 75 are kept for commands to come.");
   program.set_version_flag("--version", version_text());
   program.require_subcommand(0, 1);
   program.fallthrough();
@@ -101,7 +133,7 @@ int run(int argc, char** argv, workloads::Account& account) {
   try {
     program.parse(argc, argv);
     if (program.get_subcommands().empty()) {
-      if (!silent) fmt::print(stderr, "{}", program.help());
+      if (!silent) std::fputs(program.help().c_str(), stderr);
       return silent ? 0 : static_cast<int>(ExitCode::usage);
     }
     if (ranks && place.launched && !started_by_echelon) {
@@ -130,11 +162,12 @@ int run(int argc, char** argv, workloads::Account& account) {
 }  // namespace echelon::cli
 
 int main(int argc, char** argv) {
+  echelon::cli::fill_standard_descriptors();
   echelon::workloads::Account account;  // the clock of this rank starts here
   try {
     return echelon::cli::run(argc, argv, account);
   } catch (const std::exception& e) {
-    fmt::print(stderr, "echelon: {}\n", e.what());
+    echelon::cli::tell(e.what());
     return static_cast<int>(echelon::base::ExitCode::broken);
   }
 }

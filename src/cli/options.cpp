@@ -1,3 +1,7 @@
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
 #include <echelon/base/error.hpp>
 #include <echelon/base/number.hpp>
 #include <echelon/report/csv.hpp>
@@ -8,24 +12,36 @@
 
 namespace echelon::cli {
 
+void tell(std::string line) noexcept {
+  std::ranges::replace(line, '\n', ' ');
+  std::fprintf(stderr, "echelon: %s\n", line.c_str());
+}
+
 void OutputOptions::add_to(CLI::App& command) {
-  command.add_option("--json", json, "Write the whole record to FILE (- is standard output)")->type_name("FILE");
-  command.add_option("--csv", csv, "Write a line a rank to FILE (- is standard output)")->type_name("FILE");
+  json_option = command.add_option("--json", json, "Write the whole record to FILE (- is standard output)");
+  json_option->type_name("FILE");
+  csv_option = command.add_option("--csv", csv, "Write a line a rank to FILE (- is standard output)");
+  csv_option->type_name("FILE");
   command.add_flag("--quiet", quiet, "Print the bare answer, and no progress, notes or tables");
 }
 
 void OutputOptions::check() const {
-  if (json == "-" && csv == "-") throw base::UsageError("--csv: standard output is taken by --json; give a file");
-  const auto check_one = [](const char* option, const std::string& path, bool given) {
-    if (!given) return;
+  const auto check_one = [](const CLI::Option& option, const std::string& path) {
+    if (option.count() == 0) return;
     try {
       report::check_output(path);
     } catch (const base::UsageError& e) {
-      throw base::UsageError(std::string{option} + ": " + e.what());
+      throw base::UsageError(option.get_name() + ": " + e.what());
     }
   };
-  check_one("--json", json, !json.empty());
-  check_one("--csv", csv, !csv.empty());
+  check_one(*json_option, json);
+  check_one(*csv_option, csv);
+  if (json.empty() || csv.empty()) return;
+  const auto whole = [](const std::string& path) {
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(path));
+  };
+  if (json == csv || whole(json) == whole(csv))
+    throw base::UsageError("--csv: '" + csv + "' is taken by --json; give another file");
 }
 
 void OutputOptions::write(const measure::Record& record) const {

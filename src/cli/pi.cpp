@@ -44,19 +44,16 @@ ExitCode run(const PiCommand& command, const RankContext& ranks) {
                                [&](double done) { line.update(done); });
   }
   if (!ranks.session.is_master()) return ExitCode::done;
+  command.output.write(record);  // first: what was measured is kept whatever becomes of the table
   if (!command.output.owns_stdout()) {
-    const std::string table = report::pi_table(record);
-    // "pi = 3.14...   error ...": the bare answer is the third word.
-    const std::string bare = table.substr(5, table.find(' ', 5) - 5) + '\n';
-    report::write_output("-", command.output.quiet ? bare : table);
+    const std::string bare = fmt::format("{}\n", measure::get<double>(record.result, "value"));
+    report::write_output("-", command.output.quiet ? bare : report::pi_table(record));
   }
-  command.output.write(record);
   if (!command.output.quiet) {
-    for (const std::string& warning : analysis::warnings(record)) fmt::print(stderr, "echelon: note: {}\n", warning);
+    for (const std::string& warning : analysis::warnings(record)) tell("note: " + warning);
   }
   if (workloads::pi_is_right(record)) return ExitCode::done;
-  fmt::print(stderr,
-             "echelon: the answer is wrong: it failed its own check; please report this with --json's record\n");
+  tell("the answer is wrong: it failed its own check; please report this with --json's record");
   return ExitCode::wrong_answer;
 }
 
@@ -89,8 +86,8 @@ void add_pi(CLI::App& program, Command& chosen) {
       "How ranks share the work: scattered at once (static), or claimed in chunks [static]");
   add_count(
       app, "--block", [&](std::uint64_t n) { options.block = n; },
-      "Points that are added up in one fixed order; changes the last bits, unlike all else [65536]", 1,
-      numeric::MidpointRule::max_points);
+      "Points that are added up in one fixed order; changes the last bits, unlike all else, 1 to 2^20 [65536]", 1,
+      numeric::MidpointRule::max_accurate_block);
   add_count(
       app, "--chunk", [&](std::uint64_t n) { options.chunk = n; },
       "Points a claim, in whole blocks: all (dynamic) or at least (guided, ...) [about 128 chunks a rank; a block]", 1,

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <fstream>
+#include <iostream>
 #include <memory>
 #include <sstream>
 
@@ -16,7 +17,9 @@ namespace echelon::cli {
 namespace {
 
 measure::Record read_record(const std::string& path) {
-  std::ifstream in{path};
+  std::ifstream file;
+  if (path != "-") file.open(path);
+  std::istream& in = path == "-" ? std::cin : file;
   std::ostringstream text;
   // Reading a folder succeeds in opening it only.
   if (!in || !(text << in.rdbuf()))
@@ -30,7 +33,7 @@ measure::Record read_record(const std::string& path) {
   }
 }
 
-/// Speedup compares times of the same work: all but how it was shared out must be alike.
+/// Speedup compares times of the same work: all but the numbers of ranks and threads must be alike.
 void check_same_work(const std::vector<std::string>& paths, const std::vector<measure::Record>& records) {
   const auto work = [](const measure::Record& record) {
     measure::Fields fields{{"command", record.command}};
@@ -55,7 +58,8 @@ void check_same_work(const std::vector<std::string>& paths, const std::vector<me
 void add_report(CLI::App& program, Command& chosen) {
   auto paths = std::make_shared<std::vector<std::string>>();
   CLI::App& app = *program.add_subcommand("report", "Show how a program scales, from records that --json wrote");
-  app.add_option("RECORDS", *paths, "Records of the same work on different numbers of ranks")->required();
+  app.add_option("RECORDS", *paths, "Records of the same work on different numbers of ranks (- is standard input)")
+      ->required();
   app.footer(
       "Speedup and efficiency are against the record with the fewest threads in all; times are without startup.\n\n"
       "Example:\n"

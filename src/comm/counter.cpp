@@ -15,6 +15,9 @@ enum class Tag : int { claim = 1, claimed = 2 };
 
 struct Counter::Impl {
   explicit Impl(const Session& of) : session{of} {}
+  ~Impl() { std::erase(session.impl().services, &service); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   const Session& session;
   int exceptions_at_start = std::uncaught_exceptions();
@@ -36,6 +39,7 @@ struct Counter::Impl {
     if (any_failed != 0) {
       window = MPI_WIN_NULL;
     } else {
+      MPI_Win_set_errhandler(window, MPI_ERRORS_RETURN);  // not inherited from the communicator
       check(MPI_Win_lock_all(MPI_MODE_NOCHECK, window), "MPI_Win_lock_all");
     }
   }
@@ -91,7 +95,6 @@ Counter::~Counter() {
     return;
   }
   impl_->session.barrier();
-  std::erase(impl_->session.impl().services, &impl_->service);
 }
 
 std::uint64_t Counter::next() {

@@ -40,8 +40,9 @@ std::string info_table(const Record& record) {
   const auto line = [&](std::string_view head, const std::string& what) {
     text += fmt::format("{:<18}{}\n", head, what);
   };
-  line("usable CPUs", fmt::format("{} on {}: {}", number(machine, "usable_cpus"),
-                                  counted(number(machine, "usable_cores"), "core"), limits(machine)));
+  line(context.launcher == "none" ? "usable CPUs" : "rank 0 may use",
+       fmt::format("{} on {}: {}", number(machine, "usable_cpus"), counted(number(machine, "usable_cores"), "core"),
+                   limits(machine)));
   line("machine", fmt::format("{}, {}, {}, {}, {} of memory", counted(number(machine, "packages"), "package"),
                               counted(number(machine, "cores"), "core"),
                               counted(number(machine, "hardware_threads"), "hardware thread"),

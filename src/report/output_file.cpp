@@ -83,10 +83,12 @@ void write_output(const std::string& path, std::string_view text) {
   const int file = open_beside(target, name);
   if (file < 0) throw std::runtime_error("cannot write " + path + ": " + reason());
   try {
-    // mkostemp makes files private; this one gets what open() would have given it.
+    // mkostemp makes files private; this one gets what the file had that it replaces, or what open() would have given
+    // it.
     const mode_t mask = umask(0);
     umask(mask);
-    fchmod(file, 0666 & ~mask);
+    struct stat before {};
+    fchmod(file, stat(target.c_str(), &before) == 0 ? before.st_mode & 07777 : 0666 & ~mask);
     write_and_close(file, text, path, true);
     fs::rename(name, target);
   } catch (...) {

@@ -33,7 +33,7 @@ void ProgressLine::update(double done) {
   if (now < next_) return;
   next_ = now + std::chrono::milliseconds{250};
   dirty_ = true;
-  fmt::print(stderr, "{}{}", wipe_line, progress_text(done, now - begin_));
+  std::fputs((wipe_line + progress_text(done, now - begin_)).c_str(), stderr);
   std::fflush(stderr);
 }
 

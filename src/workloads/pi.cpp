@@ -2,6 +2,7 @@
 #include <array>
 #include <chrono>
 #include <cmath>
+#include <exception>
 #include <numbers>
 #include <stdexcept>
 
@@ -30,6 +31,18 @@ numeric::Isa choose_isa(const PiOptions& options) {
   return *options.isa;
 }
 
+/// Throws where OpenMP does not give all threads: the record would name threads that were not there.
+void check_threads(std::uint64_t wanted) {
+  omp_set_dynamic(0);
+  int given = 0;
+#pragma omp parallel num_threads(static_cast <int>(wanted))
+#pragma omp single
+  given = omp_get_num_threads();
+  if (static_cast<std::uint64_t>(given) == wanted) return;
+  throw std::runtime_error(
+      fmt::format("OpenMP gives {} of {} threads; is OMP_THREAD_LIMIT set? give fewer --threads", given, wanted));
+}
+
 /// Computes blocks with the rank's threads, a slice at a time.
 class Worker {
  public:
@@ -50,7 +63,7 @@ class Worker {
       add(chunk.first + done, count, sum);
       const Clock::duration taken = Clock::now() - begin;
       if (taken < slice_time / 2 && count == slice_) slice_ *= 2;
-      if (taken > slice_time * 2) slice_ = std::max<std::uint64_t>(slice_ / 2, 1);
+      if (taken > slice_time * 2) slice_ = std::max(slice_ / 2, static_cast<std::uint64_t>(threads_));
       done += count;
       const double part = static_cast<double>(done) / static_cast<double>(chunk.count);
       if (session_.is_master()) progress_(done_before + part * (done_after - done_before));
@@ -61,6 +74,7 @@ class Worker {
   void add(std::uint64_t first, std::uint64_t count, ExactSum& sum) const {
     // How long another rank's claim may wait for a master that computes, where the network needs its help.
     constexpr std::chrono::microseconds longest_silence{100};
+    std::exception_ptr failure;  // must not leave the parallel region
 #pragma omp parallel num_threads(threads_)
     {
       ExactSum mine;
@@ -71,13 +85,18 @@ class Worker {
         rule_.add(first + i, 1, mine);
         if (!serves) continue;
         if (const Clock::time_point now = Clock::now(); now - served > longest_silence) {
-          session_.progress();
           served = now;
+          try {
+            session_.progress();
+          } catch (...) {
+            failure = std::current_exception();
+          }
         }
       }
 #pragma omp critical
       sum.add(mine);
     }
+    if (failure) std::rethrow_exception(failure);
   }
 
   const comm::Session& session_;
@@ -131,11 +150,8 @@ struct Run {
   /// The sum over all ranks, on the master, and how long it took from the barrier on.
   std::pair<ExactSum, double> repetition() {
     measure::PhaseClock& clock = account.clock;
-    if (counter != nullptr) {
-      clock.enter(Phase::communicate);
-      counter->reset();
-    }
     clock.enter(Phase::wait);
+    if (counter != nullptr) counter->reset();
     session.barrier();
     const Clock::time_point begin = Clock::now();
     clock.enter(Phase::communicate, begin);
@@ -168,6 +184,7 @@ measure::Fields parameters(const PiOptions& options, std::uint64_t block, std::u
 measure::Record run_pi(const comm::Session& session, Account& account, const std::vector<std::string>& argv,
                        const PiOptions& options, const Progress& progress) {
   const numeric::Isa isa = choose_isa(options);
+  check_threads(options.threads);
   const MidpointRule rule{options.points, options.block, options.kernel, isa};
   const std::uint64_t block = std::min(options.block, options.points);
   const auto ranks = static_cast<std::uint64_t>(session.size());
@@ -175,8 +192,9 @@ measure::Record run_pi(const comm::Session& session, Account& account, const std
   if (options.chunk) {
     chunk_blocks = (*options.chunk - 1) / block + 1;
   } else if (options.schedule == Schedule::dynamic) {
-    chunk_blocks = std::max(schedule::default_dynamic_chunk(rule.blocks(), ranks), options.threads);
+    chunk_blocks = schedule::default_dynamic_chunk(rule.blocks(), ranks);
   }
+  chunk_blocks = std::max(chunk_blocks, options.threads);  // a block for each thread at least
 
   std::optional<comm::Counter> counter;
   if (options.schedule != Schedule::fixed) counter.emplace(session);

@@ -19,39 +19,44 @@ std::string command(const LaunchPlan& plan) {
 
 TEST(mpirun_command, enough_cores_bind_ranks_to_cores) {
   EXPECT_EQ(command({.ranks = 4, .threads = 2, .usable_cpus = 16, .usable_cores = 8}),
-            "mpirun -n 4 --host localhost:4 --mca pml ob1 --mca btl self,vader --map-by slot:PE=2 --bind-to core "
+            "mpirun -n 4 --host localhost:4 --mca plm isolated --mca pml ob1 --mca btl self,vader --map-by slot:PE=2 "
+            "--bind-to core "
             "prog --points 1e9");
 }
 
 TEST(mpirun_command, more_threads_than_cores_bind_to_hardware_threads) {
   EXPECT_EQ(command({.ranks = 9, .threads = 1, .usable_cpus = 16, .usable_cores = 8}),
-            "mpirun -n 9 --host localhost:9 --mca pml ob1 --mca btl self,vader --use-hwthread-cpus --map-by "
+            "mpirun -n 9 --host localhost:9 --mca plm isolated --mca pml ob1 --mca btl self,vader --use-hwthread-cpus "
+            "--map-by "
             "slot:PE=1 --bind-to hwthread prog --points 1e9");
   EXPECT_EQ(command({.ranks = 16, .threads = 1, .usable_cpus = 16, .usable_cores = 8}),
-            "mpirun -n 16 --host localhost:16 --mca pml ob1 --mca btl self,vader --use-hwthread-cpus --map-by "
+            "mpirun -n 16 --host localhost:16 --mca plm isolated --mca pml ob1 --mca btl self,vader "
+            "--use-hwthread-cpus --map-by "
             "slot:PE=1 --bind-to hwthread prog --points 1e9");
 }
 
 TEST(mpirun_command, more_threads_than_cpus_yield_and_are_not_bound) {
-  EXPECT_EQ(command({.ranks = 17, .threads = 1, .usable_cpus = 16, .usable_cores = 8}),
-            "mpirun -n 17 --host localhost:17 --mca pml ob1 --mca btl self,vader --bind-to none --mca "
-            "mpi_yield_when_idle 1 prog --points 1e9");
+  EXPECT_EQ(
+      command({.ranks = 17, .threads = 1, .usable_cpus = 16, .usable_cores = 8}),
+      "mpirun -n 17 --host localhost:17 --mca plm isolated --mca pml ob1 --mca btl self,vader --bind-to none --mca "
+      "mpi_yield_when_idle 1 prog --points 1e9");
   EXPECT_EQ(command({.ranks = 2, .threads = 2, .usable_cpus = 2, .usable_cores = 2}),
-            "mpirun -n 2 --host localhost:2 --mca pml ob1 --mca btl self,vader --bind-to none --mca "
+            "mpirun -n 2 --host localhost:2 --mca plm isolated --mca pml ob1 --mca btl self,vader --bind-to none --mca "
             "mpi_yield_when_idle 1 prog --points 1e9");
 }
 
 TEST(mpirun_command, confined_ranks_inherit_their_cpus) {
   EXPECT_EQ(command({.ranks = 2, .threads = 1, .usable_cpus = 4, .usable_cores = 4, .all_cpus_of_machine = false}),
-            "mpirun -n 2 --host localhost:2 --mca pml ob1 --mca btl self,vader --bind-to none prog --points 1e9");
+            "mpirun -n 2 --host localhost:2 --mca plm isolated --mca pml ob1 --mca btl self,vader --bind-to none prog "
+            "--points 1e9");
   EXPECT_EQ(command({.ranks = 8, .threads = 1, .usable_cpus = 4, .usable_cores = 4, .all_cpus_of_machine = false}),
-            "mpirun -n 8 --host localhost:8 --mca pml ob1 --mca btl self,vader --bind-to none --mca "
+            "mpirun -n 8 --host localhost:8 --mca plm isolated --mca pml ob1 --mca btl self,vader --bind-to none --mca "
             "mpi_yield_when_idle 1 prog --points 1e9");
 }
 
 TEST(mpirun_command, users_transport_is_left_alone) {
   EXPECT_EQ(command({.ranks = 2, .usable_cpus = 4, .usable_cores = 4, .user_chose_transport = true}),
-            "mpirun -n 2 --host localhost:2 --map-by slot:PE=1 --bind-to core prog --points 1e9");
+            "mpirun -n 2 --host localhost:2 --mca plm isolated --map-by slot:PE=1 --bind-to core prog --points 1e9");
 }
 
 // The ranks are elsewhere: what this machine has says nothing about them.

@@ -65,6 +65,9 @@ class MidpointRule {
   /// block costs below 1 %, small enough to be shared out evenly.
   static constexpr std::uint64_t default_block = std::uint64_t{1} << 16;
 
+  /// A lane adds up a 64th of a block in plain doubles: with blocks beyond this the last bits are lost (seen at 1e7).
+  static constexpr std::uint64_t max_accurate_block = std::uint64_t{1} << 20;
+
   /// @pre 1 <= points <= max_points, block >= 1, isa is in supported_isas()
   MidpointRule(std::uint64_t points, std::uint64_t block, Kernel kernel, Isa isa);
 
