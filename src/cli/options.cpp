@@ -41,7 +41,7 @@ void OutputOptions::check() const {
     return std::filesystem::weakly_canonical(std::filesystem::absolute(path));
   };
   if (json == csv || whole(json) == whole(csv))
-    throw base::UsageError("--csv: '" + csv + "' is taken by --json; give another file");
+    throw base::UsageError("--csv: '" + csv + "' is taken by --json; give a file of its own");
 }
 
 void OutputOptions::write(const measure::Record& record) const {

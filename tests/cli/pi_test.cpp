@@ -314,9 +314,37 @@ TEST(pi, failed_run_leaves_the_file_that_is_there) {
   };
   EXPECT_EQ(run({"--threads", "0"}, "").exit_code, 2);
   EXPECT_EQ(run({"--csv", "/proc/nonexistent/x"}, "").exit_code, 2);
-  EXPECT_EQ(run({}, "/dev/full").exit_code, 4);
+  EXPECT_EQ(run({"--block", "2e6"}, "").exit_code, 2);
   EXPECT_EQ(names_in(folder.path()), std::vector<std::string>{"run.json"});
   EXPECT_EQ(read(folder.path() / "run.json"), "before");
+  // What was measured is kept, though the table could not be printed.
+  EXPECT_EQ(run({}, "/dev/full").exit_code, 4);
+  expect_record(json::parse(read(folder.path() / "run.json"), nullptr, false), 1, 1000, 1);
+}
+
+TEST(pi, output_that_cannot_be_said_does_not_change_the_status) {
+  // A shell, for only it can close descriptors or send errors elsewhere.
+  const auto shell = [](const std::string& redirected) {
+    return run_program({"sh", "-c", ECHELON_PROGRAM " " + redirected}, alone());
+  };
+  EXPECT_EQ(shell("pi --points 0 2>/dev/full").exit_code, 2);
+  EXPECT_EQ(shell("pi --points 1000 --threads 64 2>/dev/full").exit_code, 0) << "a note could not be written";
+  EXPECT_EQ(shell("pi --points 1000 <&- >&-").exit_code, 4);
+  EXPECT_EQ(shell("-n 2 pi --points 1000 <&- >&-").exit_code, 4);
+}
+
+TEST(pi, input_of_the_caller_is_left_alone) {
+  const Outcome outcome = run_program(
+      {"sh", "-c", "printf '1\\n2\\n1\\n' | while read n; do " ECHELON_PROGRAM " -n $n pi --points 1000 --quiet; done"},
+      alone());
+  EXPECT_EQ(outcome.exit_code, 0) << outcome;
+  EXPECT_EQ(lines(outcome.out).size(), 3U) << outcome;
+}
+
+TEST(pi, threads_that_openmp_does_not_give_are_not_claimed) {
+  const Outcome outcome = run_echelon({"pi", "--threads", "2"}, {.environment = {{"OMP_THREAD_LIMIT", "1"}}});
+  EXPECT_EQ(outcome.exit_code, 4) << outcome;
+  EXPECT_THAT(outcome.err, testing::HasSubstr("OMP_THREAD_LIMIT"));
 }
 
 TEST(pi, without_mpirun_ranks_cannot_be_started_and_the_line_says_why) {

@@ -139,12 +139,22 @@ TEST(write_output, permissions_are_those_that_the_umask_leaves) {
   const TemporaryFolder folder;
   for (const mode_t mask : {mode_t{022}, mode_t{077}, mode_t{002}, mode_t{0}}) {
     const Umask set{mask};
+    fs::remove(folder.path() / "a.json");
     write_output(folder.path() / "a.json", "text");
     struct stat info {};
     ASSERT_EQ(stat((folder.path() / "a.json").c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 0777, 0666 & ~mask) << std::oct << mask;
     EXPECT_EQ(umask(mask), mask) << "the umask was changed";
   }
+}
+
+TEST(write_output, permissions_of_a_file_that_is_replaced_stay) {
+  const TemporaryFolder folder;
+  folder.write("a.json", "before");
+  fs::permissions(folder.path() / "a.json", fs::perms::owner_read);
+  write_output(folder.path() / "a.json", "after");
+  EXPECT_EQ(content(folder.path() / "a.json"), "after");
+  EXPECT_EQ(fs::status(folder.path() / "a.json").permissions(), fs::perms::owner_read);
 }
 
 TEST(write_output, link_stays_and_its_file_changes) {
