@@ -309,7 +309,7 @@ TEST(pi, failed_run_leaves_the_file_that_is_there) {
   const TemporaryFolder folder;
   folder.write("run.json", "before");
   const auto run = [&](const Arguments& more, const std::string& output) {
-    return run_echelon(Arguments{"pi", "--points", "1000", "--json", "run.json"} + more,
+    return run_echelon(Arguments{"pi", "--points", "1e6", "--json", "run.json"} + more,
                        {.folder = folder.path(), .output_file = output});
   };
   EXPECT_EQ(run({"--threads", "0"}, "").exit_code, 2);
@@ -319,7 +319,7 @@ TEST(pi, failed_run_leaves_the_file_that_is_there) {
   EXPECT_EQ(read(folder.path() / "run.json"), "before");
   // What was measured is kept, though the table could not be printed.
   EXPECT_EQ(run({}, "/dev/full").exit_code, 4);
-  expect_record(json::parse(read(folder.path() / "run.json"), nullptr, false), 1, 1000, 1);
+  expect_record(json::parse(read(folder.path() / "run.json"), nullptr, false), 1, 1'000'000, 1);
 }
 
 TEST(pi, output_that_cannot_be_said_does_not_change_the_status) {
