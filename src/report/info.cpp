@@ -4,6 +4,8 @@
 #include <echelon/measure/topology.hpp>
 #include <echelon/report/table.hpp>
 
+#include "plural.hpp"
+
 namespace echelon::report {
 namespace {
 
@@ -25,10 +27,6 @@ std::string limits(const Fields& machine) {
   return text + (slurm != nullptr ? fmt::format(", SLURM grants {}", *slurm) : ", not in a SLURM job");
 }
 
-std::string counted(std::uint64_t count, std::string_view what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
-}
-
 }  // namespace
 
 std::string usable_cpus_text(const Record& record) { return fmt::format("{}\n", number(record.result, "usable_cpus")); }
@@ -41,12 +39,12 @@ std::string info_table(const Record& record) {
     text += fmt::format("{:<18}{}\n", head, what);
   };
   line(context.launcher == "none" ? "usable CPUs" : "rank 0 may use",
-       fmt::format("{} on {}: {}", number(machine, "usable_cpus"), counted(number(machine, "usable_cores"), "core"),
+       fmt::format("{} on {}: {}", number(machine, "usable_cpus"), plural(number(machine, "usable_cores"), "core"),
                    limits(machine)));
-  line("machine", fmt::format("{}, {}, {}, {}, {} of memory", counted(number(machine, "packages"), "package"),
-                              counted(number(machine, "cores"), "core"),
-                              counted(number(machine, "hardware_threads"), "hardware thread"),
-                              counted(number(machine, "numa_nodes"), "NUMA node"),
+  line("machine", fmt::format("{}, {}, {}, {}, {} of memory", plural(number(machine, "packages"), "package"),
+                              plural(number(machine, "cores"), "core"),
+                              plural(number(machine, "hardware_threads"), "hardware thread"),
+                              plural(number(machine, "numa_nodes"), "NUMA node"),
                               measure::format_bytes(number(machine, "memory_bytes"))));
   line("CPU", context.cpu_model);
   line("caches", words(machine, "caches"));

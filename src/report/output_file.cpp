@@ -24,6 +24,11 @@ bool is_special(const std::string& path) {
   return path == "-" || (stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode));
 }
 
+/// Of a link the file behind it: that one is to change.
+std::string behind_link(const std::string& path) {
+  return fs::is_symlink(path) && fs::exists(path) ? fs::canonical(path).string() : path;
+}
+
 /// A new file beside `path`; -1 on failure.
 int open_beside(const std::string& path, std::string& name) {
   name = path + ".XXXXXX";
@@ -64,7 +69,7 @@ void check_output(const std::string& path) {
     return;
   }
   std::string name;
-  const int file = open_beside(path, name);
+  const int file = open_beside(behind_link(path), name);  // where write_output() will write
   if (file < 0) refuse(reason() + "; choose a folder that you may write to");
   close(file);
   unlink(name.c_str());
@@ -77,8 +82,7 @@ void write_output(const std::string& path, std::string_view text) {
     write_and_close(file, text, path == "-" ? "standard output" : path, false);
     return;
   }
-  // Through a link: it is the file behind it that is to change.
-  const std::string target = fs::is_symlink(path) && fs::exists(path) ? fs::canonical(path).string() : path;
+  const std::string target = behind_link(path);
   std::string name;
   const int file = open_beside(target, name);
   if (file < 0) throw std::runtime_error("cannot write " + path + ": " + reason());

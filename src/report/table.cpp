@@ -5,6 +5,8 @@
 
 #include <echelon/report/table.hpp>
 
+#include "plural.hpp"
+
 namespace echelon::report {
 namespace {
 
@@ -13,10 +15,6 @@ using measure::Record;
 template <typename T>
 const T& result(const Record& record, std::string_view name) {
   return measure::get<T>(record.result, name);
-}
-
-std::string plural(std::uint64_t count, std::string_view what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
 std::uint64_t total_threads(const Record& record) { return record.context.ranks * record.context.threads; }
