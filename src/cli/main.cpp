@@ -9,7 +9,7 @@
 #include <echelon/base/error.hpp>
 #include <echelon/base/version.hpp>
 #include <echelon/comm/collectives.hpp>
-#include <echelon/study/launcher.hpp>
+#include <echelon/launch/launcher.hpp>
 
 #include "app.hpp"
 
@@ -153,7 +153,7 @@ int run(int argc, char** argv, workloads::Account& account) {
     std::array<char, 4096> path{};
     if (const ssize_t size = readlink("/proc/self/exe", path.data(), path.size() - 1); size > 0) self[0] = path.data();
     self.insert(self.end(), argv + 1, argv + argc);
-    return study::launch(*ranks, command.threads, self);
+    return launch::launch(*ranks, command.threads, self);
   }
   return run_on_ranks(command, argc, argv, account);
 }

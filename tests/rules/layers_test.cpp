@@ -25,9 +25,9 @@ const std::map<std::string, std::set<std::string>>& layers() {
       {"analysis", {"base", "measure"}},
       {"comm", {"base"}},
       {"workloads", {"base", "numeric", "schedule", "measure", "analysis", "comm"}},
-      {"study", {"base", "measure", "analysis"}},
+      {"launch", {"base", "measure"}},
       {"report", {"base", "measure", "analysis"}},
-      {"cli", {"base", "numeric", "schedule", "measure", "analysis", "comm", "workloads", "study", "report"}},
+      {"cli", {"base", "numeric", "schedule", "measure", "analysis", "comm", "launch", "workloads", "report"}},
   };
   return table;
 }

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-namespace echelon::study {
+namespace echelon::launch {
 
 /// What the launch of a run depends on.
 struct LaunchPlan {
@@ -25,4 +25,4 @@ struct LaunchPlan {
 /// standard error where ranks were killed or could not be started. May be called once, by a process without MPI.
 [[nodiscard]] int launch(std::uint64_t ranks, std::uint64_t threads, const std::vector<std::string>& program);
 
-}  // namespace echelon::study
+}  // namespace echelon::launch

@@ -3,9 +3,9 @@
 
 #include <gtest/gtest.h>
 
-#include <echelon/study/launcher.hpp>
+#include <echelon/launch/launcher.hpp>
 
-namespace echelon::study {
+namespace echelon::launch {
 namespace {
 
 /// The command line as one would type it.
@@ -77,4 +77,4 @@ TEST(mpirun_command, arguments_are_kept_apart) {
 }
 
 }  // namespace
-}  // namespace echelon::study
+}  // namespace echelon::launch

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-namespace echelon::study {
+namespace echelon::launch {
 
 /// A rank that did not end by itself, as mpirun tells it.
 struct KilledRank {
@@ -37,4 +37,4 @@ class ChatterFilter {
   bool rank_failed_ = false;
 };
 
-}  // namespace echelon::study
+}  // namespace echelon::launch

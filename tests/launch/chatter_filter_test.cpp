@@ -3,9 +3,9 @@
 
 #include <gtest/gtest.h>
 
-#include <echelon/study/chatter_filter.hpp>
+#include <echelon/launch/chatter_filter.hpp>
 
-namespace echelon::study {
+namespace echelon::launch {
 namespace {
 
 constexpr std::string_view dashes = "--------------------------------------------------------------------------\n";
@@ -167,4 +167,4 @@ TEST(chatter_filter, unfinished_block_is_judged_at_the_end) {
 }
 
 }  // namespace
-}  // namespace echelon::study
+}  // namespace echelon::launch

@@ -15,10 +15,10 @@
 
 #include <echelon/base/error.hpp>
 #include <echelon/measure/machine.hpp>
-#include <echelon/study/chatter_filter.hpp>
-#include <echelon/study/launcher.hpp>
+#include <echelon/launch/chatter_filter.hpp>
+#include <echelon/launch/launcher.hpp>
 
-namespace echelon::study {
+namespace echelon::launch {
 namespace {
 
 using base::ExitCode;
@@ -214,4 +214,4 @@ int launch(std::uint64_t ranks, std::uint64_t threads, const std::vector<std::st
   return output_taken ? exit_code(status, filter) : static_cast<int>(ExitCode::broken);
 }
 
-}  // namespace echelon::study
+}  // namespace echelon::launch

@@ -1,9 +1,9 @@
 #include <regex>
 #include <utility>
 
-#include <echelon/study/chatter_filter.hpp>
+#include <echelon/launch/chatter_filter.hpp>
 
-namespace echelon::study {
+namespace echelon::launch {
 namespace {
 
 /// Of the lines of dashes that Open MPI puts before and after what it has to say.
@@ -74,4 +74,4 @@ bool ChatterFilter::is_about_ranks(std::string_view block) {
   return status;
 }
 
-}  // namespace echelon::study
+}  // namespace echelon::launch
