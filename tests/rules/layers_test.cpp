@@ -21,13 +21,14 @@ const std::map<std::string, std::set<std::string>>& layers() {
       {"base", {}},
       {"numeric", {"base"}},
       {"schedule", {"base"}},
+      {"farm", {"base", "schedule"}},
       {"measure", {"base"}},
       {"analysis", {"base", "measure"}},
       {"comm", {"base"}},
       {"workloads", {"base", "numeric", "schedule", "measure", "analysis", "comm"}},
       {"launch", {"base", "measure"}},
       {"report", {"base", "measure", "analysis"}},
-      {"cli", {"base", "numeric", "schedule", "measure", "analysis", "comm", "launch", "workloads", "report"}},
+      {"cli", {"base", "numeric", "schedule", "farm", "measure", "analysis", "comm", "launch", "workloads", "report"}},
   };
   return table;
 }

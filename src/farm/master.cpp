@@ -1,0 +1,502 @@
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+
+#include <echelon/farm/master.hpp>
+
+namespace echelon::farm {
+namespace {
+
+constexpr int here_worker = 0;
+constexpr int none = -1;
+/// What the master's own rank takes at a time, as it does not hear the others meanwhile.
+constexpr std::chrono::nanoseconds here_time{200'000};
+/// Unbegun work that is not worth taking back.
+constexpr std::chrono::nanoseconds small_time{200'000};
+/// Of the retries that wait, so many are looked at; the others wait for these.
+constexpr std::size_t retries_looked_at = 16;
+constexpr double estimate_memory = 0.9;
+
+std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return a / b + (a % b == 0 ? 0 : 1); }
+
+std::uint64_t tasks_in(std::chrono::nanoseconds time, double task_ns) {
+  return static_cast<std::uint64_t>(std::max(1.0, static_cast<double>(time.count()) / task_ns));
+}
+
+}  // namespace
+
+Master::Master(std::vector<int> workers, bool here) : has_here_{here} {
+  int last = here_worker;
+  for (const int worker : workers) last = std::max(last, worker);
+  workers_.resize(static_cast<std::size_t>(last) + 1);
+  loads_first_.assign(max_leases + 1, none);
+  loads_last_.assign(max_leases + 1, none);
+  for (const int worker : workers) {
+    at(worker).live = true;
+    ++live_;
+    link(worker);
+  }
+  if (here) {
+    at(here_worker).live = true;
+    at(here_worker).here = true;
+  }
+}
+
+// ---- lists of workers by load ----
+
+void Master::link(int worker) {
+  Worker& w = at(worker);
+  w.load = std::min<std::size_t>(w.leases.size(), max_leases);
+  w.after = none;
+  w.before = loads_last_[w.load];
+  (w.before == none ? loads_first_[w.load] : at(w.before).after) = worker;
+  loads_last_[w.load] = worker;
+}
+
+void Master::unlink(int worker) {
+  Worker& w = at(worker);
+  const bool linked = w.before != none || loads_first_[w.load] == worker;
+  if (!linked) return;
+  (w.before == none ? loads_first_[w.load] : at(w.before).after) = w.after;
+  (w.after == none ? loads_last_[w.load] : at(w.after).before) = w.before;
+  w.before = w.after = none;
+}
+
+void Master::settle(int worker) {
+  const Worker& w = at(worker);
+  if (w.here) return;
+  unlink(worker);
+  if (w.live && !w.careful && !w.taking_back) link(worker);
+}
+
+// ---- jobs ----
+
+JobId Master::open(const JobOptions& options) {
+  const JobId id = next_job_++;
+  Job& job = jobs_[id];
+  job.options = options;
+  job.options.window = std::max<std::uint64_t>(1, options.window);
+  const auto workers = static_cast<std::uint64_t>(std::max(1, live_ + (has_here_ ? 1 : 0)));
+  if (options.schedule && options.tasks) {
+    const std::uint64_t least = options.chunk.value_or(*options.schedule == schedule::Schedule::dynamic
+                                                           ? schedule::default_dynamic_chunk(*options.tasks, workers)
+                                                           : 1);
+    job.chunks.emplace(*options.schedule, *options.tasks, workers, least);
+  }
+  job.estimate = &estimates_[options.kind];  // references into an unordered_map stay valid
+  make_ready(id, job);
+  return id;
+}
+
+void Master::make_ready(JobId id, Job& job) {
+  if (job.ready || job.cancelled) return;
+  job.ready = true;
+  ready_.push_back(id);
+}
+
+void Master::read(JobId id, std::uint64_t count, bool ended, std::uint64_t bytes) {
+  Job& job = jobs_.at(id);
+  job.read += count;
+  job.bytes += bytes;
+  job.ended = job.ended || ended;
+  make_ready(id, job);
+}
+
+void Master::hold(JobId id, bool held) {
+  Job& job = jobs_.at(id);
+  job.held = held;
+  if (!held) make_ready(id, job);
+}
+
+void Master::consumed(JobId id, std::uint64_t count) {
+  Job& job = jobs_.at(id);
+  job.consumed += count;
+  make_ready(id, job);
+}
+
+void Master::cancel(JobId id) {
+  Job& job = jobs_.at(id);
+  job.cancelled = true;
+  job.returned.clear();
+  job.ready = false;  // next_of_jobs() drops it
+  for (std::size_t worker = 0; worker < workers_.size(); ++worker) {
+    const Worker& w = workers_[worker];
+    const bool holds = std::ranges::any_of(w.leases, [&](const Chunk& chunk) { return chunk.tasks.job == id; });
+    if (holds && !w.here) cancelled_on_.push_back(static_cast<int>(worker));
+  }
+}
+
+bool Master::is_finished(JobId id) const {
+  const Job& job = jobs_.at(id);
+  return job.cancelled ? job.leased == 0 : job.ended && job.finished == job.read;
+}
+
+unsigned Master::attempts(JobId id, std::uint64_t task) const {
+  const Job& job = jobs_.at(id);
+  const auto found = job.trouble.find(task);
+  return found == job.trouble.end() ? 0 : found->second.failures + found->second.crashes;
+}
+
+// ---- events ----
+
+void Master::take_task(Worker& w, const Tasks& tasks) {
+  if (w.leases.empty() || w.leases.front().tasks.job != tasks.job || w.leases.front().tasks.first != tasks.first ||
+      w.leases.front().tasks.count < tasks.count) {
+    throw std::logic_error("a worker reported tasks " + std::to_string(tasks.first) + " to " +
+                           std::to_string(tasks.end()) + " of job " + std::to_string(tasks.job) +
+                           ", which it did not hold next");
+  }
+  Chunk& lease = w.leases.front();
+  lease.tasks.first += tasks.count;
+  lease.tasks.count -= tasks.count;
+  lease.sequence += tasks.count;
+  w.tasks -= tasks.count;
+  if (lease.tasks.count > 0) return;
+  w.leases.pop_front();
+  w.careful = false;
+}
+
+bool Master::done(int worker, const Tasks& tasks, std::chrono::nanoseconds time) {
+  Worker& w = at(worker);
+  if (!w.live) return false;
+  const std::size_t leases = w.leases.size();
+  take_task(w, tasks);
+  Job& job = jobs_.at(tasks.job);
+  job.leased -= tasks.count;
+  job.finished += tasks.count;
+  job.estimate->tasks = job.estimate->tasks * estimate_memory + static_cast<double>(tasks.count);
+  job.estimate->ns = job.estimate->ns * estimate_memory + static_cast<double>(std::max<std::int64_t>(1, time.count()));
+  if (w.leases.size() != leases) settle(worker);
+  return true;
+}
+
+Master::Verdict Master::failed(int worker, JobId id, std::uint64_t task) {
+  Worker& w = at(worker);
+  if (!w.live) return Verdict::ignored;
+  const bool careful = w.careful;
+  take_task(w, {id, task, 1});
+  settle(worker);
+  Job& job = jobs_.at(id);
+  --job.leased;
+  Trouble& trouble = job.trouble[task];
+  ++trouble.failures;
+  if (job.cancelled || trouble.failures > job.options.retries) {
+    ++job.finished;
+    return job.cancelled ? Verdict::ignored : Verdict::final;
+  }
+  trouble.tried.push_back(worker);
+  if (careful) {
+    suspects_.push_back({{id, task, 1}, w.crashes});
+  } else {
+    retries_.push_back({id, task});
+  }
+  return Verdict::retry;
+}
+
+void Master::give_back(const Tasks& tasks) {
+  Job& job = jobs_.at(tasks.job);
+  if (job.cancelled) return;
+  job.returned.push_front(tasks);
+  make_ready(tasks.job, job);
+}
+
+void Master::suspect(const Tasks& tasks, unsigned crashes) {
+  if (tasks.count > 0 && !jobs_.at(tasks.job).cancelled) suspects_.push_back({tasks, crashes});
+}
+
+bool Master::taken_back(int worker, std::uint64_t from) {
+  Worker& w = at(worker);
+  if (!w.live || !w.taking_back) return false;
+  w.taking_back = false;
+  w.nothing_to_take_back = true;
+  while (!w.leases.empty() && w.leases.back().sequence + w.leases.back().tasks.count > from) {
+    Chunk& lease = w.leases.back();
+    const std::uint64_t kept = from > lease.sequence ? from - lease.sequence : 0;
+    const Tasks back{lease.tasks.job, lease.tasks.first + kept, lease.tasks.count - kept};
+    w.tasks -= back.count;
+    jobs_.at(back.job).leased -= back.count;
+    if (lease.careful) {
+      suspect(back, w.crashes);
+    } else {
+      give_back(back);
+    }
+    lease.tasks.count = kept;
+    if (kept == 0) w.leases.pop_back();
+  }
+  if (w.leases.empty()) w.careful = false;
+  settle(worker);
+  return true;
+}
+
+bool Master::lost(int worker) {
+  Worker& w = at(worker);
+  if (!w.live) return false;
+  w.live = false;
+  if (!w.here) --live_;
+  settle(worker);
+  // The task that it died over is known where there was one only, or where it told of each.
+  const bool culprit_known = w.careful || w.tasks == 1;
+  bool first = true;
+  for (const Chunk& lease : w.leases) {
+    Tasks tasks = lease.tasks;
+    Job& job = jobs_.at(tasks.job);
+    job.leased -= tasks.count;
+    if (job.cancelled) continue;
+    const unsigned before = lease.careful ? w.crashes : 0;
+    if (culprit_known && first) {
+      const unsigned crashes = before + 1;
+      Trouble& trouble = job.trouble[tasks.first];
+      trouble.crashes = crashes;
+      if (crashes >= job.options.crash_limit) {
+        given_up_.push_back({tasks.job, tasks.first, worker, crashes, trouble.failures + crashes});
+        ++job.finished;
+      } else {
+        suspect({tasks.job, tasks.first, 1}, crashes);
+      }
+      suspect({tasks.job, tasks.first + 1, tasks.count - 1}, before);
+    } else {
+      suspect(tasks, before + 1);
+    }
+    first = false;
+  }
+  w.leases.clear();
+  w.tasks = 0;
+  return true;
+}
+
+// ---- decisions ----
+
+std::uint64_t Master::room(const Job& job) {
+  const std::uint64_t open = job.given - std::min(job.given, job.consumed);
+  return job.options.window - std::min(job.options.window, open);
+}
+
+bool Master::can_take(const Worker& w, const Job& job) const {
+  if (w.leases.empty()) return true;
+  if (job.options.prefetch) return w.leases.size() <= std::min(*job.options.prefetch, max_leases - 1);
+  if (w.leases.size() < 2) return true;
+  const double task_ns = job.estimate->task_ns();
+  if (w.leases.size() >= max_leases || task_ns == 0) return false;
+  const double held = static_cast<double>(w.tasks);
+  const double bytes = job.read == 0 ? 0 : static_cast<double>(job.bytes) / static_cast<double>(job.read);
+  return held * task_ns < static_cast<double>(ahead_time.count()) && held * bytes < 2.0 * chunk_bytes;
+}
+
+std::uint64_t Master::chunk_size(Job& job) const {
+  if (job.next_chunk > 0) return job.next_chunk;
+  const auto workers = static_cast<std::uint64_t>(std::max(1, live_));
+  std::uint64_t size = 1;
+  if (job.chunks) {
+    const auto chunk = job.chunks->at(job.chunk_number++);
+    size = chunk ? chunk->count : 1;
+  } else if (job.options.chunk) {
+    size = std::max<std::uint64_t>(1, *job.options.chunk);
+  } else if (const double task_ns = job.estimate->task_ns(); task_ns > 0) {
+    size = std::min(tasks_in(chunk_time, task_ns), 1 + 2 * static_cast<std::uint64_t>(job.estimate->tasks));
+    if (job.options.tasks) size = std::min(size, divide_up(*job.options.tasks - job.given, 2 * workers));
+    if (job.bytes > 0) size = std::min(size, chunk_bytes * job.read / job.bytes);
+    size = std::min(size, job.options.window / (4 * workers));
+  }
+  job.next_chunk = std::clamp<std::uint64_t>(size, 1, job.options.window);
+  return job.next_chunk;
+}
+
+Give Master::give(int worker, const Tasks& tasks, bool careful) {
+  Worker& w = at(worker);
+  const Chunk chunk{tasks, w.sent, careful};
+  w.sent += tasks.count;
+  w.leases.push_back(chunk);
+  w.tasks += tasks.count;
+  w.careful = careful;
+  w.nothing_to_take_back = false;
+  jobs_.at(tasks.job).leased += tasks.count;
+  settle(worker);
+  return {worker, chunk};
+}
+
+std::optional<Action> Master::next() {
+  if (!given_up_.empty()) {
+    const GiveUp one = given_up_.front();
+    given_up_.pop_front();
+    return one;
+  }
+  if (!suspects_.empty()) {
+    if (auto action = next_suspects()) return action;
+  }
+  if (!retries_.empty()) {
+    if (auto action = next_retry(false)) return action;
+  }
+  if (auto action = next_of_jobs(false)) return action;
+  return next_take_back(loads_first_[0] != none);
+}
+
+std::optional<Action> Master::next_here() {
+  if (!has_here_ || !at(here_worker).leases.empty()) return std::nullopt;
+  if (auto action = next_retry(true)) return action;
+  if (auto action = next_of_jobs(true)) return action;
+  return next_take_back(true);
+}
+
+std::optional<Action> Master::next_suspects() {
+  while (!suspects_.empty()) {
+    Suspects& front = suspects_.front();
+    const auto found = jobs_.find(front.tasks.job);
+    if (found == jobs_.end() || found->second.cancelled) {
+      suspects_.pop_front();
+      continue;
+    }
+    Job& job = found->second;
+    // Not on the master: the run would go with it.
+    const int worker = loads_first_[0];
+    const bool nobody = live_ == 0 && has_here_;
+    if (!nobody && worker == none) return std::nullopt;
+    const std::uint64_t count = nobody ? 1 : std::min(front.tasks.count, max_careful);
+    const Tasks tasks{front.tasks.job, front.tasks.first, count};
+    const unsigned crashes = front.crashes;
+    front.tasks.first += count;
+    front.tasks.count -= count;
+    if (front.tasks.count == 0) suspects_.pop_front();
+    if (nobody) {
+      ++job.finished;
+      return GiveUp{tasks.job, tasks.first, none, crashes, crashes};
+    }
+    at(worker).crashes = crashes;
+    return give(worker, tasks, true);
+  }
+  return std::nullopt;
+}
+
+bool Master::tried_by_all(const Trouble& trouble) const {
+  for (std::size_t worker = 0; worker < workers_.size(); ++worker) {
+    if (!workers_[worker].live) continue;
+    if (std::ranges::find(trouble.tried, static_cast<int>(worker)) == trouble.tried.end()) return false;
+  }
+  return true;
+}
+
+std::optional<Action> Master::next_retry(bool here) {
+  std::size_t looked_at = 0;
+  for (auto at_retry = retries_.begin(); at_retry != retries_.end() && looked_at < retries_looked_at;) {
+    const auto found = jobs_.find(at_retry->job);
+    if (found == jobs_.end() || found->second.cancelled) {
+      at_retry = retries_.erase(at_retry);
+      continue;
+    }
+    ++looked_at;
+    Job& job = found->second;
+    Trouble& trouble = job.trouble[at_retry->task];
+    if (tried_by_all(trouble)) trouble.tried.clear();
+    const auto fits = [&](int worker) { return std::ranges::find(trouble.tried, worker) == trouble.tried.end(); };
+    int chosen = none;
+    if (here) {
+      if (fits(here_worker)) chosen = here_worker;
+    } else {
+      for (std::size_t load = 0; load <= max_leases && chosen == none; ++load) {
+        for (int worker = loads_first_[load]; worker != none; worker = at(worker).after) {
+          if (!can_take(at(worker), job) || !fits(worker)) continue;
+          chosen = worker;
+          break;
+        }
+      }
+    }
+    if (chosen != none) {
+      const Tasks tasks{at_retry->job, at_retry->task, 1};
+      retries_.erase(at_retry);
+      return give(chosen, tasks, false);
+    }
+    ++at_retry;
+  }
+  return std::nullopt;
+}
+
+std::optional<Action> Master::next_of_jobs(bool here) {
+  for (std::size_t left = ready_.size(); left > 0; --left) {
+    const JobId id = ready_.front();
+    const auto found = jobs_.find(id);
+    if (found == jobs_.end() || found->second.cancelled) {
+      ready_.pop_front();
+      continue;
+    }
+    Job& job = found->second;
+    const std::uint64_t available = job.read - job.given;
+    const bool can_read = !job.ended && !job.held;
+    if (job.returned.empty() && ((available == 0 && !can_read) || room(job) == 0)) {
+      job.ready = false;
+      ready_.pop_front();
+      continue;
+    }
+    int worker = here ? here_worker : none;
+    if (!here) {
+      for (std::size_t load = 0; load <= max_leases && worker == none; ++load) worker = loads_first_[load];
+      if (worker == none) return std::nullopt;  // for no job
+      if (!can_take(at(worker), job)) worker = none;
+    }
+    const auto rotate = [&] {
+      if (ready_.size() == 1) return;
+      ready_.pop_front();
+      ready_.push_back(id);
+    };
+    if (worker == none) {
+      rotate();
+      continue;
+    }
+    const double task_ns = job.estimate->task_ns();
+    const std::uint64_t most = !here || job.chunks ? UINT64_MAX : task_ns == 0 ? 1 : tasks_in(here_time, task_ns);
+    if (!job.returned.empty()) {
+      Tasks& front = job.returned.front();
+      const auto shares = static_cast<std::uint64_t>(std::max(1, live_ + (has_here_ ? 1 : 0)));
+      const std::uint64_t count = std::min(divide_up(front.count, shares), most);
+      const Tasks tasks{id, front.first, count};
+      front.first += count;
+      front.count -= count;
+      if (front.count == 0) job.returned.pop_front();
+      rotate();
+      return give(worker, tasks, false);
+    }
+    const std::uint64_t size = std::min(chunk_size(job), most);
+    if (room(job) < size) {  // rather a whole chunk later than crumbs now
+      job.ready = false;
+      ready_.pop_front();
+      continue;
+    }
+    if (available < size && can_read) return Read{id, size - available};
+    if (available == 0) {
+      rotate();
+      continue;
+    }
+    const Tasks tasks{id, job.given, std::min(size, available)};
+    job.given = tasks.end();
+    job.next_chunk = 0;
+    rotate();
+    return give(worker, tasks, false);
+  }
+  return std::nullopt;
+}
+
+std::optional<Action> Master::next_take_back(bool someone_is_idle) {
+  const auto ask = [&](int worker) {
+    Worker& w = at(worker);
+    w.taking_back = true;
+    settle(worker);
+    return TakeBack{worker, w.sent};
+  };
+  while (!cancelled_on_.empty()) {
+    const int worker = cancelled_on_.back();
+    cancelled_on_.pop_back();
+    const Worker& w = at(worker);
+    if (w.live && !w.taking_back && !w.nothing_to_take_back && w.tasks > 0) return ask(worker);
+  }
+  if (!someone_is_idle) return std::nullopt;
+  int most = none;
+  for (std::size_t worker = 0; worker < workers_.size(); ++worker) {
+    const Worker& w = workers_[worker];
+    if (!w.live || w.here || w.taking_back || w.nothing_to_take_back || w.tasks < 2) continue;
+    const double task_ns = jobs_.at(w.leases.front().tasks.job).estimate->task_ns();
+    if (task_ns > 0 && static_cast<double>(w.tasks - 1) * task_ns < static_cast<double>(small_time.count())) continue;
+    if (most == none || w.tasks > at(most).tasks) most = static_cast<int>(worker);
+  }
+  if (most == none) return std::nullopt;
+  return ask(most);
+}
+
+}  // namespace echelon::farm
