@@ -3,13 +3,12 @@
 #include <echelon/comm/counter.hpp>
 
 #include "session_impl.hpp"
+#include "tags.hpp"
 
 namespace echelon::comm {
 namespace {
 
 constexpr int master = 0;
-
-enum class Tag : int { claim = 1, claimed = 2 };
 
 }  // namespace
 

@@ -37,6 +37,8 @@ Placement placement() {
   return {};
 }
 
+std::string launcher() { return std::getenv("ECHELON_LAUNCHED") != nullptr ? "echelon" : placement().launcher; }
+
 void check(int mpi_result, const char* call) {
   if (mpi_result == MPI_SUCCESS) return;
   std::array<char, MPI_MAX_ERROR_STRING> text{};
@@ -58,18 +60,45 @@ void wait(const Session::Impl& session, MPI_Request& request) {
 Session::Session(int& argc, char**& argv) {
   if (!placement().launched) set_up_single_rank();
   int provided = MPI_THREAD_SINGLE;
-  if (MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided) != MPI_SUCCESS) {
+  if (MPI_Init_thread(&argc, &argv, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) {
     throw std::runtime_error("MPI_Init_thread failed");
   }
   if (provided < MPI_THREAD_FUNNELED)
     throw std::runtime_error("this MPI does not support threads (MPI_THREAD_FUNNELED)");
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);  // inherited by what is duplicated from it
-  impl_ = std::make_unique<Impl>(Impl{{MPI_COMM_WORLD, boost::mpi::comm_duplicate}, {}});
+  impl_ = std::make_unique<Impl>(Impl{.world = {MPI_COMM_WORLD, boost::mpi::comm_duplicate},
+                                      .services = {},
+                                      .attached = false,
+                                      .serialized = provided >= MPI_THREAD_SERIALIZED});
+}
+
+Session::Session(const boost::mpi::communicator& ranks) {
+  int provided = MPI_THREAD_SINGLE;
+  check(MPI_Query_thread(&provided), "MPI_Query_thread");
+  impl_ = std::make_unique<Impl>(Impl{.world = {ranks, boost::mpi::comm_duplicate},
+                                      .services = {},
+                                      .attached = true,
+                                      .serialized = provided >= MPI_THREAD_SERIALIZED});
+  MPI_Comm_set_errhandler(impl_->world, MPI_ERRORS_RETURN);
 }
 
 Session::~Session() {
+  while (!kept_.empty()) kept_.pop_back();  // the last one may need the ones before
+  const bool finalize = lost_.empty() && !impl_->attached;
+  if (!lost_.empty()) new boost::mpi::communicator{impl_->world};  // to free it would wait for the lost ones too
   impl_.reset();  // a communicator must be freed before MPI ends
-  MPI_Finalize();
+  if (finalize) MPI_Finalize();
+}
+
+bool Session::is_attached() const noexcept { return impl_->attached; }
+
+bool Session::is_serialized() const noexcept { return impl_->serialized; }
+
+std::shared_ptr<void>& Session::kept(std::type_index type) const {
+  for (auto& [key, value] : kept_) {
+    if (key == type) return value;
+  }
+  return kept_.emplace_back(type, nullptr).second;
 }
 
 int Session::rank() const noexcept { return impl_->world.rank(); }

@@ -15,8 +15,10 @@ namespace echelon::comm {
 using Service = std::function<bool()>;
 
 struct Session::Impl {
-  boost::mpi::communicator world;  // a duplicate of MPI_COMM_WORLD: no other library's messages are on it
+  boost::mpi::communicator world;  // a duplicate: no other library's messages are on it
   mutable std::vector<Service*> services;
+  bool attached = false;
+  bool serialized = false;
 
   bool serve() const {
     bool any = false;

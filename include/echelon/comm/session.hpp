@@ -3,8 +3,14 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <typeindex>
+#include <vector>
 
 #include <echelon/base/error.hpp>
+
+namespace boost::mpi {
+class communicator;
+}
 
 namespace echelon::comm {
 
@@ -15,14 +21,20 @@ struct Placement {
   std::string launcher = "none";  ///< "none", "mpirun" or "srun"
 };
 [[nodiscard]] Placement placement();
+/// The same for records: "echelon" where echelon -n started the launcher.
+[[nodiscard]] std::string launcher();
 
-/// MPI from its start to its end, and a communicator that only Echelon uses. One a process, made and destroyed by the
-/// thread that calls main(); only that thread may communicate.
+/// Ranks, and a communicator that only Echelon uses. Made and destroyed by the thread that calls main(); one thread at a
+/// time may communicate.
 class Session {
  public:
-  /// Collective over all ranks. Without a launcher the process becomes the only rank, and starts no daemon for it.
+  /// MPI from its start to its end, one a process. Collective over all ranks. Without a launcher the process becomes the
+  /// only rank, and starts no daemon for it.
   Session(int& argc, char**& argv);
-  /// Collective over all ranks.
+  /// Ranks of a program that starts and ends MPI itself. Collective over these. <echelon/comm/attach.hpp> takes an
+  /// MPI_Comm.
+  explicit Session(const boost::mpi::communicator& ranks);
+  /// Collective over all ranks; where some were lost, the others just leave, and MPI is not finalized: it would wait.
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -40,6 +52,17 @@ class Session {
   /// Says why on standard error, naming this rank and its host, and ends all ranks. Any rank may call it.
   [[noreturn]] void abort(base::ExitCode code, std::string_view why) const noexcept;
 
+  /// A rank is known to be gone. Not collective.
+  void lose(int rank) const { lost_.push_back(rank); }
+  [[nodiscard]] const std::vector<int>& lost() const noexcept { return lost_; }
+  /// It did not start MPI itself.
+  [[nodiscard]] bool is_attached() const noexcept;
+  /// More than one thread may communicate, one at a time (MPI_THREAD_SERIALIZED).
+  [[nodiscard]] bool is_serialized() const noexcept;
+
+  /// What a higher layer keeps for as long as the session lives, one a type; nothing before it is set.
+  [[nodiscard]] std::shared_ptr<void>& kept(std::type_index type) const;
+
   /// As in "Open MPI 4.1.4".
   [[nodiscard]] static std::string library();
 
@@ -48,6 +71,8 @@ class Session {
 
  private:
   std::unique_ptr<Impl> impl_;
+  mutable std::vector<int> lost_;
+  mutable std::vector<std::pair<std::type_index, std::shared_ptr<void>>> kept_;
 };
 
 }  // namespace echelon::comm

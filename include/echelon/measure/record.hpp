@@ -32,7 +32,14 @@ struct RankRecord {
   double wall_s = 0;
   double cpu_s = 0;  ///< of all its threads, since main()
   std::uint64_t max_rss_bytes = 0;
-  bool lost = false;
+  bool lost = false;  ///< it did not live to the end; its figures are what the master knew of it
+
+  /// For Boost.Serialization's archives.
+  template <typename Archive>
+  void serialize(Archive& archive, unsigned /*version*/) {
+    archive& rank& host& cpus& role& tasks& items& startup_s& compute_s& communicate_s& wait_s& wall_s& cpu_s&
+        max_rss_bytes& lost;
+  }
 };
 
 /// The variables that SLURM gave the master, where it runs under SLURM.

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include <echelon/comm/packing.hpp>
+#include <echelon/comm/session.hpp>
+
+namespace echelon::comm {
+
+/// Messages of any length between ranks, in order from each rank to each other. Nothing here waits: a rank that is busy,
+/// stopped or dead holds up no one.
+///
+/// A message travels in pieces that MPI sends eagerly, without asking the receiver first, so a receiver that dies leaves
+/// nothing half done; of a longer one a few pieces are under way at a time, which the receiver acknowledges.
+class Mailbox {
+ public:
+  /// The bytes are valid until the next receive().
+  struct Message {
+    int from;
+    std::span<const std::byte> body;
+  };
+
+  /// Collective; with a communicator of its own.
+  explicit Mailbox(const Session& session);
+  ~Mailbox();
+  Mailbox(const Mailbox&) = delete;
+  Mailbox& operator=(const Mailbox&) = delete;
+
+  /// Sends what was packed, which is empty afterwards. What could not go out at once goes in receive().
+  void send(int to, Packer& message);
+  /// The next message that is complete, and lets others go on.
+  [[nodiscard]] std::optional<Message> receive();
+
+  /// Nothing more goes to or comes from this rank.
+  void forget(int rank);
+  /// All that was sent is in MPI's hands. What went to forgotten ranks does not count.
+  [[nodiscard]] bool has_sent_all() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace echelon::comm

@@ -1,0 +1,351 @@
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <stdexcept>
+#include <streambuf>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include <boost/archive/binary_iarchive.hpp>
+#include <boost/archive/binary_oarchive.hpp>
+#include <boost/serialization/array.hpp>
+#include <boost/serialization/deque.hpp>
+#include <boost/serialization/list.hpp>
+#include <boost/serialization/map.hpp>
+#include <boost/serialization/set.hpp>
+#include <boost/serialization/string.hpp>
+#include <boost/serialization/unordered_map.hpp>
+#include <boost/serialization/unordered_set.hpp>
+#include <boost/serialization/utility.hpp>
+#include <boost/serialization/vector.hpp>
+
+/// Values as bytes, for ranks that run the same program on machines of one kind: trivially copyable types as they lie in
+/// memory, std::string, vector, optional, pair and tuple part by part, all else by Boost.Serialization.
+
+namespace echelon {
+
+/// Say `template <> inline constexpr bool echelon::boost_serializable<T> = true;` for a type whose serialize() for Boost
+/// stands outside of it; a member serialize() is found without.
+template <typename T>
+inline constexpr bool boost_serializable = false;
+
+}  // namespace echelon
+
+namespace echelon::comm {
+
+namespace detail {
+
+// A class that has a member of that name, private or not, makes the name ambiguous in a class derived from it too.
+struct HasSerialize {
+  int serialize;
+};
+template <typename T>
+struct Both : T, HasSerialize {};
+template <typename T>
+concept names_serialize =
+    std::is_class_v<T> && !std::is_final_v<T> && !requires { &Both<T>::serialize; };
+
+template <typename T>
+inline constexpr bool is_view = std::is_pointer_v<T> || std::is_member_pointer_v<T>;
+template <typename C, typename Traits>
+inline constexpr bool is_view<std::basic_string_view<C, Traits>> = true;
+template <typename T, std::size_t N>
+inline constexpr bool is_view<std::span<T, N>> = true;
+template <typename T>
+inline constexpr bool is_view<std::reference_wrapper<T>> = true;
+
+template <typename T>
+concept as_it_lies = std::is_trivially_copyable_v<T> && !is_view<T>;
+
+template <typename T>
+struct Sendable : std::bool_constant<as_it_lies<T> || names_serialize<T> || boost_serializable<T>> {};
+
+// What is taken apart here.
+template <typename T>
+inline constexpr bool in_parts = false;
+template <typename... Parts>
+struct AllSendable : std::conjunction<Sendable<std::remove_cv_t<Parts>>...> {};
+
+template <>
+struct Sendable<std::string> : std::true_type {};
+template <typename T>
+struct Sendable<std::vector<T>> : Sendable<T> {};
+template <typename T>
+struct Sendable<std::optional<T>> : Sendable<T> {};
+template <typename A, typename B>
+struct Sendable<std::pair<A, B>> : AllSendable<A, B> {};
+template <typename... Ts>
+struct Sendable<std::tuple<Ts...>> : AllSendable<Ts...> {};
+// What Boost takes apart.
+template <typename T, std::size_t N>
+struct Sendable<std::array<T, N>> : Sendable<T> {};
+template <typename T>
+struct Sendable<std::deque<T>> : Sendable<T> {};
+template <typename T>
+struct Sendable<std::list<T>> : Sendable<T> {};
+template <typename T>
+struct Sendable<std::set<T>> : Sendable<T> {};
+template <typename T>
+struct Sendable<std::unordered_set<T>> : Sendable<T> {};
+template <typename K, typename V>
+struct Sendable<std::map<K, V>> : AllSendable<K, V> {};
+template <typename K, typename V>
+struct Sendable<std::unordered_map<K, V>> : AllSendable<K, V> {};
+
+/// Leaves memory as it is where a vector would fill it with zeros.
+template <typename T>
+struct Uninitialised : std::allocator<T> {
+  template <typename U>
+  struct rebind {
+    using other = Uninitialised<U>;
+  };
+  template <typename U>
+  void construct(U* at) noexcept {
+    ::new (static_cast<void*>(at)) U;
+  }
+  template <typename U, typename... Arguments>
+  void construct(U* at, Arguments&&... arguments) {
+    ::new (static_cast<void*>(at)) U(std::forward<Arguments>(arguments)...);
+  }
+};
+
+}  // namespace detail
+
+/// A type whose values can be sent to another rank.
+template <typename T>
+concept Sendable = detail::Sendable<std::remove_cv_t<T>>::value;
+
+using Bytes = std::vector<std::byte, detail::Uninitialised<std::byte>>;
+
+/// Writes values into bytes.
+class Packer {
+ public:
+  void bytes(const void* from, std::size_t size) {
+    if (size == 0) return;
+    const std::size_t at = bytes_.size();
+    if (at + size > bytes_.capacity()) bytes_.reserve(std::max(at + size, 2 * bytes_.capacity()));
+    bytes_.resize(at + size);
+    std::memcpy(bytes_.data() + at, from, size);
+  }
+
+  template <typename T>
+  void put(const T& value);
+
+  /// Writes over what was put at `at`, a size() of before.
+  template <typename T>
+  requires std::is_trivially_copyable_v<T>
+  void patch(std::size_t at, const T& value) {
+    std::memcpy(bytes_.data() + head + at, &value, sizeof(T));
+  }
+  /// Drops all that was put from `at` on.
+  void cut(std::size_t at) { bytes_.resize(head + at); }
+
+  void reserve(std::size_t size) { bytes_.reserve(head + size); }
+  void clear() noexcept { bytes_.resize(head); }
+  [[nodiscard]] std::size_t size() const noexcept { return bytes_.size() - head; }
+  [[nodiscard]] std::span<const std::byte> view() const noexcept { return std::span{bytes_}.subspan(head); }
+
+ private:
+  friend class Mailbox;
+  static constexpr std::size_t head = 8;  // the mailbox writes its own there
+  Bytes bytes_ = Bytes(head);
+};
+
+/// Reads them back, in the same order. Throws std::runtime_error where bytes are missing.
+class Unpacker {
+ public:
+  explicit Unpacker(std::span<const std::byte> bytes) noexcept : bytes_{bytes} {}
+
+  [[nodiscard]] std::span<const std::byte> bytes(std::size_t size) {
+    if (size > bytes_.size()) throw std::runtime_error("a message is shorter than what it should hold");
+    const auto taken = bytes_.first(size);
+    bytes_ = bytes_.subspan(size);
+    return taken;
+  }
+
+  template <typename T>
+  [[nodiscard]] T get();
+
+  [[nodiscard]] std::span<const std::byte> rest() const noexcept { return bytes_; }
+
+ private:
+  std::span<const std::byte> bytes_;
+};
+
+namespace detail {
+
+class PackerStream : public std::streambuf {
+ public:
+  explicit PackerStream(Packer& packer) : packer_{packer} {}
+
+ protected:
+  std::streamsize xsputn(const char* from, std::streamsize size) override {
+    packer_.bytes(from, static_cast<std::size_t>(size));
+    return size;
+  }
+  int_type overflow(int_type c) override {
+    const char byte = traits_type::to_char_type(c);
+    packer_.bytes(&byte, 1);
+    return traits_type::not_eof(c);
+  }
+
+ private:
+  Packer& packer_;
+};
+
+class UnpackerStream : public std::streambuf {
+ public:
+  explicit UnpackerStream(Unpacker& unpacker) : unpacker_{unpacker} {}
+
+ protected:
+  std::streamsize xsgetn(char* to, std::streamsize size) override {
+    const auto taken = unpacker_.bytes(static_cast<std::size_t>(size));
+    std::memcpy(to, taken.data(), taken.size());
+    return size;
+  }
+  int_type underflow() override { throw std::runtime_error("a message cannot be read byte by byte"); }
+
+ private:
+  Unpacker& unpacker_;
+};
+
+template <typename T>
+struct Codec {
+  static void put(Packer& to, const T& value) {
+    if constexpr (as_it_lies<T>) {
+      if constexpr (!std::is_empty_v<T>) to.bytes(&value, sizeof(T));
+    } else {
+      PackerStream stream{to};
+      boost::archive::binary_oarchive archive{stream, boost::archive::no_header | boost::archive::no_codecvt};
+      archive << value;
+    }
+  }
+  static T get(Unpacker& from) {
+    if constexpr (as_it_lies<T>) {
+      // Not every such type, a closure for one, can be made but by a copy.
+      alignas(T) std::array<std::byte, sizeof(T)> memory{};
+      if constexpr (!std::is_empty_v<T>) std::memcpy(memory.data(), from.bytes(sizeof(T)).data(), sizeof(T));
+      return *std::launder(reinterpret_cast<const T*>(memory.data()));
+    } else {
+      T value{};
+      UnpackerStream stream{from};
+      boost::archive::binary_iarchive archive{stream, boost::archive::no_header | boost::archive::no_codecvt};
+      archive >> value;
+      return value;
+    }
+  }
+};
+
+template <>
+struct Codec<std::string> {
+  static void put(Packer& to, const std::string& value) {
+    to.put(std::uint64_t{value.size()});
+    to.bytes(value.data(), value.size());
+  }
+  static std::string get(Unpacker& from) {
+    const auto taken = from.bytes(from.get<std::uint64_t>());
+    return {reinterpret_cast<const char*>(taken.data()), taken.size()};
+  }
+};
+
+template <typename T>
+struct Codec<std::vector<T>> {
+  static void put(Packer& to, const std::vector<T>& value) {
+    to.put(std::uint64_t{value.size()});
+    if constexpr (as_it_lies<T> && !std::is_same_v<T, bool>) {
+      to.bytes(value.data(), value.size() * sizeof(T));
+    } else {
+      for (const auto& element : value) to.put<T>(element);
+    }
+  }
+  static std::vector<T> get(Unpacker& from) {
+    const auto count = from.get<std::uint64_t>();
+    if constexpr (as_it_lies<T> && std::is_default_constructible_v<T> && !std::is_same_v<T, bool>) {
+      if (count > from.rest().size() / sizeof(T)) throw std::runtime_error("a message holds less than it says");
+      std::vector<T> value(count);
+      const auto taken = from.bytes(count * sizeof(T));
+      if (count > 0) std::memcpy(value.data(), taken.data(), taken.size());
+      return value;
+    } else {
+      std::vector<T> value;
+      for (std::uint64_t i = 0; i < count; ++i) value.push_back(from.get<T>());
+      return value;
+    }
+  }
+};
+
+template <typename T>
+requires(!as_it_lies<std::optional<T>>)
+struct Codec<std::optional<T>> {
+  static void put(Packer& to, const std::optional<T>& value) {
+    to.put(value.has_value());
+    if (value) to.put(*value);
+  }
+  static std::optional<T> get(Unpacker& from) {
+    if (!from.get<bool>()) return std::nullopt;
+    return from.get<T>();
+  }
+};
+
+template <typename A, typename B>
+requires(!as_it_lies<std::pair<A, B>>)
+struct Codec<std::pair<A, B>> {
+  static void put(Packer& to, const std::pair<A, B>& value) {
+    to.put(value.first);
+    to.put(value.second);
+  }
+  static std::pair<A, B> get(Unpacker& from) {
+    auto first = from.get<std::remove_cv_t<A>>();
+    auto second = from.get<std::remove_cv_t<B>>();
+    return {std::move(first), std::move(second)};
+  }
+};
+
+template <typename... Ts>
+requires(!as_it_lies<std::tuple<Ts...>>)
+struct Codec<std::tuple<Ts...>> {
+  static void put(Packer& to, const std::tuple<Ts...>& value) {
+    std::apply([&](const auto&... part) { (to.put(part), ...); }, value);
+  }
+  static std::tuple<Ts...> get(Unpacker& from) {
+    return std::tuple<Ts...>{from.get<Ts>()...};  // braces: from left to right
+  }
+};
+
+}  // namespace detail
+
+template <typename T>
+void Packer::put(const T& value) {
+  static_assert(Sendable<T>,
+                "echelon: values of this type cannot be sent to another rank. Types that can: trivially copyable ones "
+                "without pointers (not pointers, references, string_view or span: an address means nothing to another "
+                "rank), std::string, the standard containers of such types, and types with a Boost.Serialization "
+                "serialize() (where it stands outside of the type, set echelon::boost_serializable<T>).");
+  if constexpr (Sendable<T>) detail::Codec<T>::put(*this, value);
+}
+
+template <typename T>
+T Unpacker::get() {
+  static_assert(Sendable<T>, "echelon: values of this type cannot be received from another rank; see Packer::put");
+  if constexpr (Sendable<T>) return detail::Codec<T>::get(*this);
+}
+
+}  // namespace echelon::comm

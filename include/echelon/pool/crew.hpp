@@ -1,0 +1,90 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include <echelon/comm/packing.hpp>
+#include <echelon/comm/session.hpp>
+#include <echelon/farm/master.hpp>
+#include <echelon/measure/record.hpp>
+#include <echelon/pool/error.hpp>
+#include <echelon/pool/task_type.hpp>
+
+namespace echelon::pool::detail {
+
+using Clock = std::chrono::steady_clock;
+
+/// What the crew has to know of a job: where its input comes from and where its results go. Everything is called by one
+/// thread at a time, with the crew's lock held.
+class Job {
+ public:
+  Job() = default;
+  virtual ~Job() = default;
+  Job(const Job&) = delete;
+  Job& operator=(const Job&) = delete;
+
+  const TaskType* type = nullptr;
+  comm::Packer function;
+  std::optional<std::size_t> argument_size;  // where all are alike
+  farm::JobOptions options;
+  bool reads_anywhere = false;  // read() may be called by the crew's own thread
+
+  /// Packs up to `count` more tasks' arguments, each ended by a call of `task`, and returns whether that was all.
+  virtual bool read(comm::Packer& to, std::uint64_t count, const std::function<void()>& task) = 0;
+  virtual void results(std::uint64_t first, std::uint64_t count, comm::Unpacker& from) = 0;
+  virtual void error(TaskError error) = 0;
+  /// Every task has its result.
+  virtual void finished() {}
+};
+
+/// All ranks of a session as the master sees them: one for all pools of the session, made when the first one is.
+class Crew {
+ public:
+  /// Collective: on the other ranks Server is made meanwhile.
+  explicit Crew(const comm::Session& session);
+  ~Crew();
+  Crew(const Crew&) = delete;
+  Crew& operator=(const Crew&) = delete;
+
+  [[nodiscard]] farm::JobId submit(std::shared_ptr<Job> job);
+  /// Results were taken out of the window of an unfinished job.
+  void consumed(farm::JobId job, std::uint64_t count);
+  /// Nothing of the job is called any more after this.
+  void cancel(farm::JobId job);
+  [[nodiscard]] bool is_finished(farm::JobId job);
+
+  /// Works for all jobs until `done` says so, which is called with the lock held; false where the time was over first.
+  /// Throws WorkersLost. Not from a task, a callback of an input, or `done`.
+  bool wait(const std::function<bool()>& done, std::optional<Clock::time_point> limit = std::nullopt);
+  /// One look at what has come.
+  void look();
+  /// Runs it soon, without the lock: a callback of the user's. `what` names it where it throws.
+  void defer(std::function<void()> callback);
+  /// The first thing that a callback threw since the last call.
+  [[nodiscard]] std::exception_ptr take_callback_error();
+
+  void set_master_works(bool works);
+  [[nodiscard]] int workers() const;       ///< live ones
+  [[nodiscard]] int tasks_at_a_time() const;  ///< ranks that run tasks
+  [[nodiscard]] measure::Record report(std::uint64_t tasks, std::uint64_t failed);
+  /// Tells the workers to leave, and waits a little for them; those that stay are ended.
+  void leave();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The crew of a session's master; nullptr on the other ranks.
+[[nodiscard]] std::shared_ptr<Crew> crew(const comm::Session& session);
+/// Makes what a pool needs on all ranks of a session, where that was not done before. Collective the first time.
+void assemble(const comm::Session& session);
+/// Runs tasks until the master says to leave. On the workers, after assemble().
+void serve(const comm::Session& session);
+
+}  // namespace echelon::pool::detail

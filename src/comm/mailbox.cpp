@@ -1,0 +1,287 @@
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <deque>
+#include <vector>
+
+#include <echelon/comm/mailbox.hpp>
+
+#include "session_impl.hpp"
+#include "tags.hpp"
+
+namespace echelon::comm {
+namespace {
+
+/// What Open MPI sends eagerly by shared memory (btl_vader_eager_limit, 4096 bytes with its own header), which is the
+/// least of its transports.
+constexpr std::size_t piece_bytes = 4000;
+constexpr std::size_t receives = 64;  // posted at a time
+/// Pieces of one long message under way, and after how many the receiver says so.
+constexpr std::uint64_t pieces_under_way = 64;
+constexpr std::uint64_t pieces_an_ack = 16;
+
+enum class Kind : std::uint64_t {
+  begin = 0,  // of a message; the number is its length
+  more = 1,   // the next piece of it
+  ack = 2,    // so many pieces have come
+};
+
+struct Head {
+  Kind kind;
+  std::uint64_t number;
+};
+constexpr int kind_shift = 62;
+
+std::uint64_t encode(Head head) { return static_cast<std::uint64_t>(head.kind) << kind_shift | head.number; }
+Head decode(std::uint64_t word) {
+  return {static_cast<Kind>(word >> kind_shift), word & ((std::uint64_t{1} << kind_shift) - 1)};
+}
+constexpr std::size_t head_bytes = sizeof(std::uint64_t);
+
+}  // namespace
+
+struct Mailbox::Impl {
+  struct Outgoing {
+    Bytes bytes;  // head included
+    std::size_t sent = 0;
+  };
+  struct Peer {
+    std::deque<Outgoing> queue;    // not yet, or not wholly, given to MPI
+    std::uint64_t under_way = 0;   // pieces not acknowledged
+    bool active = false;           // in active_
+    bool gone = false;
+    Bytes body;                    // of a message of which not all pieces have come
+    std::uint64_t expected = 0;    // bytes of it; 0: none is coming
+    std::uint64_t to_ack = 0;
+  };
+  struct Sending {
+    int to;
+    MPI_Request request;
+    Bytes bytes;
+  };
+  struct Receive {
+    MPI_Request request = MPI_REQUEST_NULL;
+    std::array<std::byte, piece_bytes> bytes;
+  };
+
+  explicit Impl(const Session& session)
+      : channel{session.impl().world, boost::mpi::comm_duplicate},
+        peers(static_cast<std::size_t>(session.size())),
+        ring(session.size() > 1 ? receives : 0) {
+    for (Receive& receive : ring) post(receive);
+  }
+
+  ~Impl() {
+    for (Receive& receive : ring) {
+      MPI_Cancel(&receive.request);
+      MPI_Request_free(&receive.request);
+    }
+    // What MPI still holds of messages to lost ranks is never given back.
+    for (Sending& sending : under_way) leaked().push_back(std::move(sending.bytes));
+  }
+
+  static std::deque<Bytes>& leaked() {
+    static auto* bytes = new std::deque<Bytes>;
+    return *bytes;
+  }
+
+  Peer& peer(int rank) { return peers[static_cast<std::size_t>(rank)]; }
+
+  void post(Receive& receive) {
+    check(MPI_Irecv(receive.bytes.data(), piece_bytes, MPI_BYTE, MPI_ANY_SOURCE, static_cast<int>(Tag::piece), channel,
+                    &receive.request),
+          "MPI_Irecv");
+  }
+
+  /// The bytes are empty afterwards, and keep their memory where MPI does not need it any more.
+  void send_piece(int to, Bytes& bytes) {
+    MPI_Request request = MPI_REQUEST_NULL;
+    check(MPI_Isend(bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, to, static_cast<int>(Tag::piece), channel,
+                    &request),
+          "MPI_Isend");
+    int done = 0;
+    check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+    if (done == 0) {
+      under_way.push_back({to, request, std::move(bytes)});
+      bytes = {};
+    }
+    bytes.clear();
+  }
+
+  void send(int to, Bytes& bytes) {
+    Peer& p = peer(to);
+    const std::uint64_t word = encode({Kind::begin, bytes.size() - head_bytes});
+    std::memcpy(bytes.data(), &word, head_bytes);
+    if (p.queue.empty() && bytes.size() <= piece_bytes) {
+      send_piece(to, bytes);
+      return;
+    }
+    p.queue.push_back({std::move(bytes), 0});
+    bytes = {};
+    if (!p.active) active.push_back(to);
+    p.active = true;
+    advance(to);
+  }
+
+  /// Gives MPI as much of what is queued for a rank as may be under way.
+  void advance(int to) {
+    Peer& p = peer(to);
+    while (!p.queue.empty()) {
+      Outgoing& message = p.queue.front();
+      if (message.sent == 0 && message.bytes.size() <= piece_bytes) {
+        send_piece(to, message.bytes);
+        p.queue.pop_front();
+        continue;
+      }
+      if (p.under_way >= pieces_under_way) return;
+      const bool begins = message.sent == 0;
+      const std::size_t count =
+          std::min(message.bytes.size() - message.sent, begins ? piece_bytes : piece_bytes - head_bytes);
+      piece.clear();
+      if (!begins) {
+        const std::uint64_t word = encode({Kind::more, 0});
+        piece.resize(head_bytes);
+        std::memcpy(piece.data(), &word, head_bytes);
+      }
+      const std::size_t at = piece.size();
+      piece.resize(at + count);
+      std::memcpy(piece.data() + at, message.bytes.data() + message.sent, count);
+      send_piece(to, piece);
+      ++p.under_way;
+      message.sent += count;
+      if (message.sent == message.bytes.size()) p.queue.pop_front();
+    }
+  }
+
+  void go_on() {
+    for (std::size_t i = 0; i < under_way.size();) {
+      int done = 0;
+      check(MPI_Test(&under_way[i].request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+      if (done == 0) {
+        // Later ones to other ranks may have gone; but as long as this one waits there is no hurry.
+        if (++i == 8) break;
+        continue;
+      }
+      under_way.erase(under_way.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+    for (std::size_t i = 0; i < active.size();) {
+      const int rank = active[i];
+      advance(rank);
+      if (peer(rank).queue.empty()) {
+        peer(rank).active = false;
+        active[i] = active.back();
+        active.pop_back();
+      } else {
+        ++i;
+      }
+    }
+  }
+
+  void acknowledge(int to, std::uint64_t pieces) {
+    const std::uint64_t word = encode({Kind::ack, pieces});
+    piece.resize(head_bytes);
+    std::memcpy(piece.data(), &word, head_bytes);
+    send_piece(to, piece);
+  }
+
+  std::optional<Message> receive() {
+    if (handed_out != nullptr) post(*std::exchange(handed_out, nullptr));
+    if (!complete.empty()) complete = {};
+    if (!under_way.empty() || !active.empty()) go_on();
+    if (ring.empty()) return std::nullopt;
+    for (;;) {
+      // MPI fills them in the order in which they were posted.
+      Receive& next = ring[head];
+      int done = 0;
+      MPI_Status status{};
+      check(MPI_Test(&next.request, &done, &status), "MPI_Test");
+      if (done == 0) return std::nullopt;
+      head = (head + 1) % ring.size();
+      int size = 0;
+      MPI_Get_count(&status, MPI_BYTE, &size);
+      if (auto message = take(next, status.MPI_SOURCE, std::span{next.bytes}.first(static_cast<std::size_t>(size)))) {
+        return message;
+      }
+      post(next);
+    }
+  }
+
+  std::optional<Message> take(Receive& from_ring, int from, std::span<const std::byte> bytes) {
+    Peer& p = peer(from);
+    if (p.gone || bytes.size() < head_bytes) return std::nullopt;
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes.data(), head_bytes);
+    const Head h = decode(word);
+    bytes = bytes.subspan(head_bytes);
+    switch (h.kind) {
+      case Kind::ack:
+        p.under_way -= std::min(p.under_way, h.number);
+        if (p.active) advance(from);
+        return std::nullopt;
+      case Kind::begin:
+        if (h.number == bytes.size()) {
+          handed_out = &from_ring;
+          return Message{from, bytes};
+        }
+        p.expected = h.number;
+        p.body.reserve(h.number);
+        break;
+      case Kind::more:
+        break;
+    }
+    p.body.insert(p.body.end(), bytes.begin(), bytes.end());
+    ++p.to_ack;
+    const bool is_complete = p.body.size() >= p.expected;
+    if (p.to_ack >= pieces_an_ack || is_complete) acknowledge(from, std::exchange(p.to_ack, 0));
+    if (!is_complete) return std::nullopt;
+    complete = std::exchange(p.body, {});
+    p.expected = 0;
+    post(from_ring);
+    return Message{from, complete};
+  }
+
+  boost::mpi::communicator channel;
+  std::vector<Peer> peers;
+  std::vector<Receive> ring;
+  std::size_t head = 0;
+  Receive* handed_out = nullptr;  // its bytes are the caller's until the next receive()
+  Bytes complete;                 // the same, of a message in pieces
+  std::deque<Sending> under_way;
+  std::vector<int> active;  // ranks with a queue
+  Bytes piece;              // scratch
+};
+
+Mailbox::Mailbox(const Session& session) : impl_{std::make_unique<Impl>(session)} {}
+
+Mailbox::~Mailbox() = default;
+
+void Mailbox::send(int to, Packer& message) {
+  if (impl_->peer(to).gone) {
+    message.clear();
+    return;
+  }
+  impl_->send(to, message.bytes_);
+  message.clear();
+}
+
+std::optional<Mailbox::Message> Mailbox::receive() { return impl_->receive(); }
+
+void Mailbox::forget(int rank) {
+  Impl::Peer& p = impl_->peer(rank);
+  p.gone = true;
+  p.queue.clear();
+  p.body = {};
+  // MPI keeps what it has been given.
+  for (auto sending = impl_->under_way.begin(); sending != impl_->under_way.end();) {
+    if (sending->to != rank) {
+      ++sending;
+      continue;
+    }
+    Impl::leaked().push_back(std::move(sending->bytes));
+    sending = impl_->under_way.erase(sending);
+  }
+}
+
+bool Mailbox::has_sent_all() const { return impl_->under_way.empty() && impl_->active.empty(); }
+
+}  // namespace echelon::comm
