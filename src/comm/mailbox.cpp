@@ -64,8 +64,9 @@ struct Mailbox::Impl {
     std::array<std::byte, piece_bytes> bytes;
   };
 
-  explicit Impl(const Session& session)
-      : channel{session.impl().world, boost::mpi::comm_duplicate},
+  explicit Impl(const Session& of)
+      : session{of},
+        channel{session.impl().world, boost::mpi::comm_duplicate},
         peers(static_cast<std::size_t>(session.size())),
         ring(session.size() > 1 ? receives : 0) {
     for (Receive& receive : ring) post(receive);
@@ -76,6 +77,7 @@ struct Mailbox::Impl {
       MPI_Cancel(&receive.request);
       MPI_Request_free(&receive.request);
     }
+    if (!session.lost().empty()) new boost::mpi::communicator{channel};  // to free it would wait for the lost ones
     // What MPI still holds of messages to lost ranks is never given back.
     for (Sending& sending : under_way) leaked().push_back(std::move(sending.bytes));
   }
@@ -221,7 +223,7 @@ struct Mailbox::Impl {
       case Kind::begin:
         if (h.number == bytes.size()) {
           handed_out = &from_ring;
-          return Message{from, bytes};
+          return Message{from, bytes, nullptr};
         }
         p.expected = h.number;
         p.body.reserve(h.number);
@@ -237,9 +239,10 @@ struct Mailbox::Impl {
     complete = std::exchange(p.body, {});
     p.expected = 0;
     post(from_ring);
-    return Message{from, complete};
+    return Message{from, complete, &complete};
   }
 
+  const Session& session;
   boost::mpi::communicator channel;
   std::vector<Peer> peers;
   std::vector<Receive> ring;

@@ -15,6 +15,8 @@ constexpr std::chrono::nanoseconds here_time{200'000};
 constexpr std::chrono::nanoseconds small_time{200'000};
 /// Of the retries that wait, so many are looked at; the others wait for these.
 constexpr std::size_t retries_looked_at = 16;
+constexpr std::chrono::nanoseconds short_task{10'000};
+constexpr std::uint64_t short_read = 64;
 constexpr double estimate_memory = 0.9;
 
 std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return a / b + (a % b == 0 ? 0 : 1); }
@@ -40,6 +42,23 @@ Master::Master(std::vector<int> workers, bool here) : has_here_{here} {
     at(here_worker).live = true;
     at(here_worker).here = true;
   }
+}
+
+void Master::set_here(bool here) {
+  has_here_ = here;
+  at(here_worker).live = here;
+  at(here_worker).here = here;
+}
+
+std::vector<JobId> Master::jobs_on(int worker) const {
+  std::vector<JobId> jobs;
+  for (const Chunk& lease : workers_[static_cast<std::size_t>(worker)].leases) {
+    if (jobs.empty() || jobs.back() != lease.tasks.job) jobs.push_back(lease.tasks.job);
+  }
+  std::ranges::sort(jobs);
+  const auto repeated = std::ranges::unique(jobs);
+  jobs.erase(repeated.begin(), repeated.end());
+  return jobs;
 }
 
 // ---- lists of workers by load ----
@@ -140,20 +159,25 @@ unsigned Master::attempts(JobId id, std::uint64_t task) const {
 // ---- events ----
 
 void Master::take_task(Worker& w, const Tasks& tasks) {
-  if (w.leases.empty() || w.leases.front().tasks.job != tasks.job || w.leases.front().tasks.first != tasks.first ||
-      w.leases.front().tasks.count < tasks.count) {
-    throw std::logic_error("a worker reported tasks " + std::to_string(tasks.first) + " to " +
-                           std::to_string(tasks.end()) + " of job " + std::to_string(tasks.job) +
-                           ", which it did not hold next");
+  Tasks left = tasks;
+  while (left.count > 0) {
+    if (w.leases.empty() || w.leases.front().tasks.job != left.job || w.leases.front().tasks.first != left.first) {
+      throw std::logic_error("a worker reported tasks " + std::to_string(tasks.first) + " to " +
+                             std::to_string(tasks.end()) + " of job " + std::to_string(tasks.job) +
+                             ", which it did not hold next");
+    }
+    Chunk& lease = w.leases.front();
+    const std::uint64_t count = std::min(lease.tasks.count, left.count);
+    left.first += count;
+    left.count -= count;
+    lease.tasks.first += count;
+    lease.tasks.count -= count;
+    lease.sequence += count;
+    w.tasks -= count;
+    if (lease.tasks.count > 0) continue;
+    w.leases.pop_front();
+    w.careful = false;
   }
-  Chunk& lease = w.leases.front();
-  lease.tasks.first += tasks.count;
-  lease.tasks.count -= tasks.count;
-  lease.sequence += tasks.count;
-  w.tasks -= tasks.count;
-  if (lease.tasks.count > 0) return;
-  w.leases.pop_front();
-  w.careful = false;
 }
 
 bool Master::done(int worker, const Tasks& tasks, std::chrono::nanoseconds time) {
@@ -249,7 +273,6 @@ bool Master::lost(int worker) {
       trouble.crashes = crashes;
       if (crashes >= job.options.crash_limit) {
         given_up_.push_back({tasks.job, tasks.first, worker, crashes, trouble.failures + crashes});
-        ++job.finished;
       } else {
         suspect({tasks.job, tasks.first, 1}, crashes);
       }
@@ -315,9 +338,12 @@ Give Master::give(int worker, const Tasks& tasks, bool careful) {
 }
 
 std::optional<Action> Master::next() {
-  if (!given_up_.empty()) {
+  while (!given_up_.empty()) {
     const GiveUp one = given_up_.front();
     given_up_.pop_front();
+    const auto found = jobs_.find(one.job);
+    if (found == jobs_.end() || found->second.cancelled) continue;
+    ++found->second.finished;
     return one;
   }
   if (!suspects_.empty()) {
@@ -459,7 +485,11 @@ std::optional<Action> Master::next_of_jobs(bool here) {
       ready_.pop_front();
       continue;
     }
-    if (available < size && can_read) return Read{id, size - available};
+    if (available < size && can_read) {
+      // Short tasks are read several chunks at a time: asking costs more than they do.
+      const bool short_ones = task_ns > 0 && task_ns < static_cast<double>(short_task.count());
+      return Read{id, std::min(room(job), short_ones ? std::max(size, short_read) : size) - available};
+    }
     if (available == 0) {
       rotate();
       continue;

@@ -17,10 +17,13 @@ namespace echelon::comm {
 /// nothing half done; of a longer one a few pieces are under way at a time, which the receiver acknowledges.
 class Mailbox {
  public:
-  /// The bytes are valid until the next receive().
+  /// The bytes are valid until the next receive(), or as long as what take() gives.
   struct Message {
     int from;
     std::span<const std::byte> body;
+    Bytes* whole;  // of a long message, whose bytes can be had without a copy
+
+    [[nodiscard]] Bytes take() { return whole != nullptr ? std::move(*whole) : Bytes(body.begin(), body.end()); }
   };
 
   /// Collective; with a communicator of its own.

@@ -88,7 +88,8 @@ class Master {
   [[nodiscard]] unsigned attempts(JobId job, std::uint64_t task) const;
 
   // ---- events; those of lost workers are ignored, which `false` says ----
-  /// These tasks have results. Throws std::logic_error where the worker did not hold them next.
+  /// These tasks, of one chunk or of several that follow each other, have results. Throws std::logic_error where the
+  /// worker did not hold them next.
   bool done(int worker, const Tasks& tasks, std::chrono::nanoseconds time);
   /// This task failed.
   enum class Verdict { ignored, retry, final };
@@ -105,6 +106,10 @@ class Master {
   /// anything else is asked.
   [[nodiscard]] std::optional<Action> next_here();
 
+  /// Whether the master's own rank works; @pre it holds no task.
+  void set_here(bool here);
+  /// Jobs of which the worker holds tasks.
+  [[nodiscard]] std::vector<JobId> jobs_on(int worker) const;
   [[nodiscard]] bool is_live(int worker) const { return workers_.at(static_cast<std::size_t>(worker)).live; }
   [[nodiscard]] int live_workers() const noexcept { return live_; }  ///< other than here
   /// Tasks that the worker holds.

@@ -40,6 +40,8 @@ class Job {
   virtual void error(TaskError error) = 0;
   /// Every task has its result.
   virtual void finished() {}
+  /// It was cancelled instead.
+  virtual void cancelled() {}
 };
 
 /// All ranks of a session as the master sees them: one for all pools of the session, made when the first one is.
@@ -52,18 +54,23 @@ class Crew {
   Crew& operator=(const Crew&) = delete;
 
   [[nodiscard]] farm::JobId submit(std::shared_ptr<Job> job);
-  /// Results were taken out of the window of an unfinished job.
-  void consumed(farm::JobId job, std::uint64_t count);
   /// Nothing of the job is called any more after this.
   void cancel(farm::JobId job);
+  /// Every task has its result, or the job was cancelled and none of its tasks runs.
   [[nodiscard]] bool is_finished(farm::JobId job);
+  /// The same, inside wait().
+  [[nodiscard]] bool has_ended(farm::JobId job) const;
 
   /// Works for all jobs until `done` says so, which is called with the lock held; false where the time was over first.
-  /// Throws WorkersLost. Not from a task, a callback of an input, or `done`.
-  bool wait(const std::function<bool()>& done, std::optional<Clock::time_point> limit = std::nullopt);
+  /// Throws WorkersLost. Throws std::logic_error when called from a task or an input on this rank.
+  /// `consumed`: the job of which `done` takes a result out of the window each time that it is true.
+  bool wait(const std::function<bool()>& done, std::optional<Clock::time_point> limit = std::nullopt,
+            std::optional<farm::JobId> consumed = std::nullopt);
   /// One look at what has come.
   void look();
-  /// Runs it soon, without the lock: a callback of the user's. `what` names it where it throws.
+  /// Does this with the lock held.
+  void locked(const std::function<void()>& what);
+  /// Runs a callback of the user's soon, without the lock. With the lock held.
   void defer(std::function<void()> callback);
   /// The first thing that a callback threw since the last call.
   [[nodiscard]] std::exception_ptr take_callback_error();
@@ -71,7 +78,7 @@ class Crew {
   void set_master_works(bool works);
   [[nodiscard]] int workers() const;       ///< live ones
   [[nodiscard]] int tasks_at_a_time() const;  ///< ranks that run tasks
-  [[nodiscard]] measure::Record report(std::uint64_t tasks, std::uint64_t failed);
+  [[nodiscard]] measure::Record report();
   /// Tells the workers to leave, and waits a little for them; those that stay are ended.
   void leave();
 

@@ -1,0 +1,32 @@
+#pragma once
+
+/// All of Echelon's library for programs; what users need stands in namespace echelon.
+
+#include <echelon/app/run.hpp>
+#include <echelon/base/error.hpp>
+#include <echelon/base/version.hpp>
+#include <echelon/comm/attach.hpp>
+#include <echelon/comm/session.hpp>
+#include <echelon/measure/machine.hpp>
+#include <echelon/measure/record.hpp>
+#include <echelon/pool/pool.hpp>
+#include <echelon/schedule/chunks.hpp>
+
+namespace echelon {
+
+using app::run;
+using comm::attach;
+using comm::Session;
+using measure::Record;
+using pool::AsyncResult;
+using pool::Outcome;
+using pool::Pool;
+using pool::PoolOptions;
+using pool::Results;
+using pool::TaskError;
+using pool::TaskOptions;
+using pool::TimeoutError;
+using pool::WorkersLost;
+using schedule::Schedule;
+
+}  // namespace echelon

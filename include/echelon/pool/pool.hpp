@@ -1,0 +1,191 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <ranges>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include <echelon/comm/session.hpp>
+#include <echelon/measure/record.hpp>
+#include <echelon/pool/async_result.hpp>
+#include <echelon/pool/crew.hpp>
+#include <echelon/pool/error.hpp>
+#include <echelon/pool/jobs.hpp>
+#include <echelon/pool/options.hpp>
+#include <echelon/pool/results.hpp>
+#include <echelon/pool/task_type.hpp>
+
+namespace echelon::pool {
+
+/// Python's multiprocessing.Pool over the ranks of a job: the master makes calls, the workers run them.
+///
+/// A task's function is a function, a lambda that captures trivially copyable values, or a function object with a
+/// Boost.Serialization serialize(); arguments and results are trivially copyable, strings, standard containers, or have
+/// a serialize(). All of it is copied to the worker and back, also where the master is alone and works itself.
+///
+/// A worker that dies loses nothing: its tasks are given to others. A task that kills its workers fails after
+/// TaskOptions::crash_limit of them.
+///
+/// Where this differs from multiprocessing.Pool, and why:
+/// - A task that fails never stops others: the rest of its chunk is run, and imap goes on after it with any chunk size.
+/// - map throws the error of the lowest index, whoever failed first: the same one in each run.
+/// - imap reads its input while results are taken, and holds a bounded number of both: memory does not grow.
+/// - A dead worker is never waited for; what a callback throws is thrown by join(), and stops nothing.
+/// - The destructor waits for what was submitted, as losing it silently helps nobody; when an exception leaves the
+///   pool's scope it terminates instead.
+/// - terminate() ends no task that runs: a rank cannot be started again. What it returns is dropped.
+/// - There is no initializer and no maxtasksperchild: static variables of a worker live as long as its rank.
+///
+/// For one thread, the one that the session belongs to; callbacks may call too.
+class Pool {
+ public:
+  /// In echelon::run's body, on the master. In a program of one's own (Session on a communicator): on all ranks, after
+  /// which the workers call serve().
+  explicit Pool(const comm::Session& session, PoolOptions options = {});
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  /// On a worker, where it made the pool itself: runs tasks until the master's pool is destroyed.
+  void serve();
+
+  /// All results, in the order of the input; an empty vector of an empty input. Functions of void give monostates.
+  /// Throws the TaskError of the lowest index when all tasks have ended, and what the input threw.
+  template <typename F, std::ranges::input_range Range>
+  auto map(F function, Range&& range, TaskOptions options = {}) {
+    return collect<detail::Call::whole>(std::move(function), range, options).values();
+  }
+  /// The same for tuples and pairs, whose parts are the arguments.
+  template <typename F, std::ranges::input_range Range>
+  auto starmap(F function, Range&& range, TaskOptions options = {}) {
+    return collect<detail::Call::spread>(std::move(function), range, options).values();
+  }
+  /// As map, but each task's value or error instead of a throw.
+  template <typename F, std::ranges::input_range Range>
+  auto outcomes(F function, Range&& range, TaskOptions options = {}) {
+    return collect<detail::Call::whole>(std::move(function), range, options).outcomes();
+  }
+
+  /// The same, later. The input is read at once.
+  template <typename F, std::ranges::input_range Range>
+  auto map_async(F function, Range&& range, TaskOptions options = {}) {
+    return collect_async<detail::Call::whole>(std::move(function), range, options);
+  }
+  template <typename F, std::ranges::input_range Range>
+  auto starmap_async(F function, Range&& range, TaskOptions options = {}) {
+    return collect_async<detail::Call::spread>(std::move(function), range, options);
+  }
+
+  /// One call.
+  template <typename F, typename... Arguments>
+  requires(!std::same_as<std::remove_cvref_t<F>, TaskOptions>)
+  auto apply_async(F function, Arguments&&... arguments) {
+    return apply_async(TaskOptions{}, std::move(function), std::forward<Arguments>(arguments)...);
+  }
+  template <typename F, typename... Arguments>
+  auto apply_async(TaskOptions options, F function, Arguments&&... arguments) {
+    using A = std::tuple<std::decay_t<Arguments>...>;
+    using R = detail::Result<detail::Call::spread, F, A>;
+    check_open();
+    auto promise = std::make_shared<detail::Promise<std::remove_cvref_t<R>>>();
+    promise->crew = crew_;
+    auto job = std::make_shared<detail::ApplyJob<A, std::remove_cvref_t<R>>>(
+        promise, A{std::forward<Arguments>(arguments)...});
+    detail::set_type<detail::Call::spread, F, A>(*job, function);
+    set_options(*job, options);
+    submit(std::move(job));
+    return AsyncResult<std::remove_cvref_t<R>>{std::move(promise)};
+  }
+  /// The same, waited for.
+  template <typename F, typename... Arguments>
+  auto apply(F function, Arguments&&... arguments) {
+    return apply_async(std::move(function), std::forward<Arguments>(arguments)...).get();
+  }
+
+  /// Results in the order of the input, while they come. A range that is an lvalue must outlive the results.
+  template <typename F, std::ranges::viewable_range Range>
+  auto imap(F function, Range&& range, TaskOptions options = {}) {
+    return stream(std::move(function), std::forward<Range>(range), options, farm::Order::of_input);
+  }
+  /// Results as they come.
+  template <typename F, std::ranges::viewable_range Range>
+  auto imap_unordered(F function, Range&& range, TaskOptions options = {}) {
+    return stream(std::move(function), std::forward<Range>(range), options, farm::Order::as_they_come);
+  }
+
+  /// No more calls are taken; they throw std::logic_error.
+  void close() noexcept { closed_ = true; }
+  /// Waits for all that was submitted, after close() or terminate(); throws the first thing that a callback threw.
+  void join();
+  /// Gives up all that has not begun, and closes. Its results never become ready: get() throws.
+  void terminate();
+
+  /// Ranks that run tasks, now.
+  [[nodiscard]] int workers() const;
+  /// Of all ranks of the session, from their start to now; lost ones are marked. Waits for workers in the middle of a
+  /// task.
+  [[nodiscard]] measure::Record report();
+
+ private:
+  template <detail::Call call, typename F, typename Range>
+  auto collect(F function, Range& range, const TaskOptions& options) {
+    using A = std::ranges::range_value_t<Range>;
+    using R = std::remove_cvref_t<detail::Result<call, F, A>>;
+    check_open();
+    auto job = std::make_shared<detail::MapJob<std::ranges::ref_view<Range>, A, R>>(std::ranges::ref_view{range});
+    detail::set_type<call, F, A>(*job, function);
+    set_options(*job, options);
+    run(job, job->is_finished);
+    if (job->input.error) std::rethrow_exception(job->input.error);
+    return std::move(job->collector);
+  }
+
+  template <detail::Call call, typename F, typename Range>
+  auto collect_async(F function, Range& range, const TaskOptions& options) {
+    using A = std::ranges::range_value_t<Range>;
+    using R = std::remove_cvref_t<detail::Result<call, F, A>>;
+    using All = std::vector<detail::Kept<R>>;
+    check_open();
+    auto promise = std::make_shared<detail::Promise<All>>();
+    promise->crew = crew_;
+    auto job = std::make_shared<detail::AsyncMapJob<A, R>>(promise);
+    detail::set_type<call, F, A>(*job, function);
+    job->take(range);
+    set_options(*job, options);
+    submit(std::move(job));
+    return AsyncResult<All>{std::move(promise)};
+  }
+
+  template <typename F, typename Range>
+  auto stream(F function, Range&& range, const TaskOptions& options, farm::Order order) {
+    using View = std::views::all_t<Range>;
+    using A = std::ranges::range_value_t<View>;
+    using R = std::remove_cvref_t<detail::Result<detail::Call::whole, F, A>>;
+    check_open();
+    auto job = std::make_shared<detail::ImapJob<View, A, R>>(std::views::all(std::forward<Range>(range)), order);
+    detail::set_type<detail::Call::whole, F, A>(*job, function);
+    set_options(*job, options);
+    job->options.window = options.window.value_or(options_.tasks.window.value_or(default_window));
+    return Results<R>{std::make_unique<detail::ImapStream<View, A, R>>(crew_, std::move(job))};
+  }
+
+  static constexpr std::uint64_t default_window = 4096;
+
+  void check_open() const;
+  void set_options(detail::Job& job, const TaskOptions& options) const;
+  /// Submits a job and waits for its end; where that throws, nothing of the job is used any more.
+  void run(const std::shared_ptr<detail::Job>& job, const bool& is_finished);
+  void submit(std::shared_ptr<detail::Job> job);
+
+  const comm::Session& session_;
+  PoolOptions options_;
+  std::shared_ptr<detail::Crew> crew_;  // on the master
+  std::vector<farm::JobId> submitted_;  // asynchronous ones that may not have ended
+  int exceptions_at_start_;
+  bool closed_ = false;
+};
+
+}  // namespace echelon::pool

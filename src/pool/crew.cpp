@@ -1,0 +1,694 @@
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdio>
+#include <deque>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include <echelon/analysis/assemble.hpp>
+#include <echelon/comm/backoff.hpp>
+#include <echelon/measure/account.hpp>
+#include <echelon/pool/crew.hpp>
+
+#include "link.hpp"
+#include "runner.hpp"
+#include "server.hpp"
+#include "wire.hpp"
+
+namespace echelon::pool::detail {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// How often the crew's own thread looks while the program is elsewhere.
+constexpr std::chrono::milliseconds look_every{1};
+/// After which idleness it goes back to that.
+constexpr std::chrono::microseconds look_on{200};
+/// Workers that were told to leave are waited for so long: longer only where a task runs on.
+constexpr std::chrono::seconds leave_limit{5};
+constexpr int most_messages_a_look = 64;
+constexpr std::uint64_t look_after_taking = 64;
+
+/// The packed arguments of tasks [first, first + count), until all of them have their results.
+struct Block {
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+  std::uint64_t unfinished = 0;
+  comm::Packer bytes;
+  std::vector<std::size_t> ends;  // of each task's, where they differ in size
+};
+
+struct OpenJob {
+  std::shared_ptr<Job> job;  // nullptr once it was cancelled
+  std::optional<std::size_t> argument_size;
+  CodeAddress type{};
+  std::deque<Block> blocks;  // by task
+  std::vector<bool> has_function;  // by worker
+  std::unique_ptr<Function> here;
+  std::uint64_t read = 0;
+  bool ended = false;
+
+  Block& block_of(std::uint64_t task) {
+    return *std::prev(std::upper_bound(blocks.begin(), blocks.end(), task,
+                                       [](std::uint64_t t, const Block& block) { return t < block.first; }));
+  }
+
+  /// Appends the arguments of these tasks as they travel.
+  void copy_arguments(const farm::Tasks& tasks, comm::Packer& to) {
+    for (std::uint64_t task = tasks.first; task < tasks.end();) {
+      const Block& block = block_of(task);
+      const std::uint64_t from = task - block.first;
+      const std::uint64_t count = std::min(block.count - from, tasks.end() - task);
+      const auto bytes = block.bytes.view();
+      if (argument_size) {
+        to.bytes(bytes.data() + from * *argument_size, count * *argument_size);
+      } else {
+        const std::size_t begin = from == 0 ? 0 : block.ends[from - 1];
+        to.bytes(bytes.data() + begin, block.ends[from + count - 1] - begin);
+      }
+      task += count;
+    }
+  }
+
+  void finish(const farm::Tasks& tasks) {
+    for (std::uint64_t task = tasks.first; task < tasks.end();) {
+      Block& block = block_of(task);
+      const std::uint64_t count = std::min(block.first + block.count, tasks.end()) - task;
+      block.unfinished -= count;
+      if (block.unfinished == 0) block.bytes = {};
+      task += count;
+    }
+    while (!blocks.empty() && blocks.front().unfinished == 0) blocks.pop_front();
+  }
+};
+
+/// What the master knows of a worker, for the record of one that is lost.
+struct Seen {
+  std::string host;
+  std::string cpus;
+  std::uint64_t tasks = 0;
+  std::chrono::nanoseconds compute{0};
+  Clock::time_point last_heard = Clock::now();
+};
+
+std::vector<int> all_workers(int ranks) {
+  std::vector<int> workers;
+  for (int rank = 1; rank < ranks; ++rank) workers.push_back(rank);
+  return workers;
+}
+
+}  // namespace
+
+struct Crew::Impl {
+  explicit Impl(const comm::Session& of)
+      : session{of}, link{of, {}}, master{all_workers(of.size()), of.size() == 1}, here_works{of.size() == 1} {
+    for (const auto& [host, cpus] : link.places()) seen.push_back({.host = host, .cpus = cpus});
+    account.clock.enter(measure::Phase::wait);
+  }
+
+  ~Impl() {
+    {
+      const std::lock_guard guard{sleep_mutex};
+      stopping = true;
+    }
+    wake.notify_all();
+    if (own_thread.joinable()) own_thread.join();
+  }
+
+  // ---- locks ----
+  // The program's thread holds `mutex` while it is in the pool, so the crew's own thread works only when it is not.
+
+  class Inside {
+   public:
+    explicit Inside(Impl& impl) : impl_{impl} {
+      if (impl_.owner.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
+        throw std::logic_error("a pool cannot be used from inside its own tasks and inputs on the master");
+      }
+      impl_.wanted.fetch_add(1, std::memory_order_relaxed);
+      impl_.mutex.lock();
+      impl_.wanted.fetch_sub(1, std::memory_order_relaxed);
+      impl_.owner.store(std::this_thread::get_id(), std::memory_order_relaxed);
+      if (impl_.broken) std::rethrow_exception(impl_.broken);
+    }
+    ~Inside() {
+      const bool leave_work = !impl_.jobs.empty() && impl_.session.size() > 1;
+      impl_.owner.store({}, std::memory_order_relaxed);
+      impl_.mutex.unlock();
+      if (leave_work) impl_.start_own_thread();
+    }
+    Inside(const Inside&) = delete;
+    Inside& operator=(const Inside&) = delete;
+
+    /// Runs something without the lock.
+    template <typename F>
+    void outside(F f) {
+      impl_.owner.store({}, std::memory_order_relaxed);
+      impl_.mutex.unlock();
+      try {
+        f();
+      } catch (...) {
+        relock();
+        throw;
+      }
+      relock();
+    }
+
+   private:
+    void relock() {
+      impl_.wanted.fetch_add(1, std::memory_order_relaxed);
+      impl_.mutex.lock();
+      impl_.wanted.fetch_sub(1, std::memory_order_relaxed);
+      impl_.owner.store(std::this_thread::get_id(), std::memory_order_relaxed);
+    }
+    Impl& impl_;
+  };
+
+  void start_own_thread() {
+    if (!session.is_serialized() || own_thread_is_awake.exchange(true, std::memory_order_acq_rel)) return;
+    if (!own_thread.joinable()) {
+      own_thread = std::thread{[this] { run_own_thread(); }};
+      return;
+    }
+    { const std::lock_guard guard{sleep_mutex}; }
+    wake.notify_one();
+  }
+
+  /// Keeps the workers busy while the program does something else between submitting and waiting.
+  void run_own_thread() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    for (;;) {
+      {
+        std::unique_lock lock{sleep_mutex};
+        if (own_thread_is_awake) {
+          wake.wait_for(lock, look_every, [&] { return stopping; });
+        } else {
+          wake.wait(lock, [&] { return stopping || own_thread_is_awake; });
+        }
+        if (stopping) return;
+      }
+      if (!mutex.try_lock()) continue;
+      owner.store(std::this_thread::get_id(), std::memory_order_relaxed);
+      try {
+        auto last = Clock::now();
+        while (!broken && wanted.load(std::memory_order_relaxed) == 0) {
+          const auto now = Clock::now();
+          if (look(false)) last = now;
+          if (now - last > look_on) break;
+          std::this_thread::yield();
+        }
+      } catch (...) {
+        broken = std::current_exception();
+      }
+      if (jobs.empty() || broken) own_thread_is_awake = false;
+      auto callbacks = std::exchange(deferred, {});
+      owner.store({}, std::memory_order_relaxed);
+      mutex.unlock();
+      for (auto& callback : callbacks) call(callback);
+    }
+  }
+
+  // ---- callbacks ----
+
+  void call(const std::function<void()>& callback) {
+    try {
+      callback();
+    } catch (...) {
+      const std::lock_guard guard{callback_mutex};
+      if (!callback_error) callback_error = std::current_exception();
+    }
+  }
+
+  void run_deferred(Inside& inside) {
+    while (!deferred.empty()) {
+      auto callbacks = std::exchange(deferred, {});
+      inside.outside([&] {
+        for (auto& callback : callbacks) call(callback);
+      });
+    }
+  }
+
+  // ---- what has come ----
+
+  bool look(bool program) {
+    reads_all = program;
+    if (program && !held.empty()) {
+      for (const farm::JobId id : std::exchange(held, {})) {
+        if (jobs.contains(id)) master.hold(id, false);
+      }
+    }
+    bool any = receive(most_messages_a_look);
+    if (link.has_news()) {
+      // What a worker sent before it was lost counts.
+      while (receive(most_messages_a_look)) {
+      }
+      for (const auto& news : link.news()) take(news);
+      any = true;
+    }
+    while (const auto action = master.next()) {
+      perform(*action);
+      any = true;
+    }
+    return any;
+  }
+
+  bool receive(int most) {
+    int count = 0;
+    for (; count < most; ++count) {
+      const auto message = link.mailbox().receive();
+      if (!message) break;
+      comm::Unpacker from{message->body};
+      Seen& worker = seen[static_cast<std::size_t>(message->from)];
+      worker.last_heard = Clock::now();
+      switch (from.get<ToMaster>()) {
+        case ToMaster::results:
+          take_results(message->from, from);
+          break;
+        case ToMaster::books:
+          books[message->from] = from.get<measure::Books>();
+          break;
+      }
+    }
+    return count > 0;
+  }
+
+  void take_results(int worker, comm::Unpacker& from) {
+    while (!from.rest().empty()) {
+      const auto head = from.get<ResultsHead>();
+      comm::Unpacker body{from.bytes(head.bytes)};
+      if (!master.is_live(worker)) continue;
+      if (head.failed) {
+        auto type = body.get<std::string>();
+        auto message = body.get<std::string>();
+        take_failure(worker, head.tasks, std::move(type), std::move(message));
+      } else {
+        Seen& s = seen[static_cast<std::size_t>(worker)];
+        s.tasks += head.tasks.count;
+        s.compute += std::chrono::nanoseconds{head.ns};
+        OpenJob& open = jobs.at(head.tasks.job);
+        master.done(worker, head.tasks, std::chrono::nanoseconds{head.ns});
+        tasks_done += head.tasks.count;
+        if (open.job) open.job->results(head.tasks.first, head.tasks.count, body);
+        open.finish(head.tasks);
+      }
+      close_if_finished(head.tasks.job);
+    }
+  }
+
+  void take_failure(int worker, const farm::Tasks& task, std::string type, std::string message) {
+    OpenJob& open = jobs.at(task.job);
+    const auto verdict = master.failed(worker, task.job, task.first);
+    if (verdict == farm::Master::Verdict::retry) return;
+    ++tasks_failed;
+    if (verdict == farm::Master::Verdict::final && open.job) {
+      open.job->error({task.first, worker, seen[static_cast<std::size_t>(worker)].host, std::move(type),
+                       std::move(message), master.attempts(task.job, task.first)});
+    }
+    open.finish(task);
+  }
+
+  void close_if_finished(farm::JobId id) {
+    if (!master.is_finished(id)) return;
+    const auto found = jobs.find(id);
+    const std::shared_ptr<Job> job = found->second.job;
+    for (std::size_t worker = 1; worker < found->second.has_function.size(); ++worker) {
+      if (!found->second.has_function[worker] || !master.is_live(static_cast<int>(worker))) continue;
+      out.put(ToWorker::forget);
+      out.put(id);
+      link.mailbox().send(static_cast<int>(worker), out);
+    }
+    jobs.erase(found);
+    master.close(id);
+    if (job) job->finished();
+  }
+
+  void take(const comm::LivenessMonitor::News& news) {
+    if (const auto* answer = std::get_if<comm::LivenessMonitor::Answer>(&news)) {
+      std::vector<farm::JobId> touched = jobs_on(answer->rank);
+      master.taken_back(answer->rank, answer->answer);
+      for (const farm::JobId id : touched) close_if_finished(id);
+      return;
+    }
+    const auto& lost = std::get<comm::LivenessMonitor::Lost>(news);
+    if (!master.is_live(lost.rank)) return;
+    const bool silent = lost.cause == comm::LivenessMonitor::Lost::Cause::silent;
+    lose(lost.rank, silent ? "was silent for too long" : "ended");
+  }
+
+  std::vector<farm::JobId> jobs_on(int worker) const { return master.jobs_on(worker); }
+
+  void lose(int rank, std::string_view how) {
+    const std::vector<farm::JobId> touched = jobs_on(rank);
+    const std::uint64_t tasks = master.leased(rank);
+    master.lost(rank);
+    link.lose(rank);
+    std::string line = fmt::format("echelon: rank {} on {} {}; ", rank, seen[static_cast<std::size_t>(rank)].host, how);
+    if (master.live_workers() == 0 && !here_works) {
+      line += "no worker is left";
+    } else if (tasks == 0) {
+      line += "it held no tasks";
+    } else {
+      line += fmt::format("its {} unfinished task{} {} given to others", tasks, tasks == 1 ? "" : "s", tasks == 1 ? "is" : "are");
+    }
+    line += "\n";
+    std::fwrite(line.data(), 1, line.size(), stderr);
+    for (const farm::JobId id : touched) close_if_finished(id);
+  }
+
+  // ---- what is to be done ----
+
+  void perform(const farm::Action& action) {
+    if (const auto* give = std::get_if<farm::Give>(&action)) {
+      send_tasks(give->worker, give->chunk);
+    } else if (const auto* read = std::get_if<farm::Read>(&action)) {
+      read_input(*read);
+    } else if (const auto* back = std::get_if<farm::TakeBack>(&action)) {
+      link.request(back->worker, back->upto);
+    } else {
+      const auto& gone = std::get<farm::GiveUp>(action);
+      ++tasks_failed;
+      OpenJob& open = jobs.at(gone.job);
+      if (open.job) {
+        const bool known = gone.worker >= 0;
+        open.job->error({gone.task, gone.worker, known ? seen[static_cast<std::size_t>(gone.worker)].host : "no host",
+                         "worker lost",
+                         fmt::format("{} worker{} died over it", gone.crashes, gone.crashes == 1 ? "" : "s"),
+                         gone.attempts});
+      }
+      open.finish({gone.job, gone.task, 1});
+      close_if_finished(gone.job);
+    }
+  }
+
+  void read_input(const farm::Read& read) {
+    OpenJob& open = jobs.at(read.job);
+    if (!reads_all && !open.job->reads_anywhere) {
+      master.hold(read.job, true);
+      held.push_back(read.job);
+      return;
+    }
+    Block block;
+    block.first = open.read;
+    if (open.argument_size) block.bytes.reserve(std::min<std::uint64_t>(read.count, 1024) * *open.argument_size);
+    std::uint64_t count = 0;
+    const bool ended = open.job->read(block.bytes, read.count, [&] {
+      ++count;
+      if (!open.argument_size) block.ends.push_back(block.bytes.size());
+    });
+    if (open.argument_size && *open.argument_size > 0) count = block.bytes.size() / *open.argument_size;
+    block.count = block.unfinished = count;
+    const std::uint64_t bytes = block.bytes.size();
+    open.read += count;
+    if (count > 0) open.blocks.push_back(std::move(block));
+    master.read(read.job, count, ended, bytes);
+    close_if_finished(read.job);
+  }
+
+  void send_tasks(int worker, const farm::Chunk& chunk) {
+    OpenJob& open = jobs.at(chunk.tasks.job);
+    const bool once = open.job && open.job->options.tasks == 1;
+    const auto slot = static_cast<std::size_t>(worker);
+    const bool has_function = !open.has_function.empty() && open.has_function[slot];
+    const comm::Packer* function = open.job && !has_function ? &open.job->function : nullptr;
+    out.put(ToWorker::tasks);
+    out.put(TasksHead{chunk, function == nullptr ? 0 : function->size(), open.argument_size.value_or(varies),
+                      open.type, function != nullptr, once});
+    if (function != nullptr) out.bytes(function->view().data(), function->size());
+    open.copy_arguments(chunk.tasks, out);
+    link.mailbox().send(worker, out);
+    if (function != nullptr && !once) {
+      open.has_function.resize(seen.size());
+      open.has_function[slot] = true;
+    }
+  }
+
+  /// Runs tasks on this rank, without the lock; false where there is nothing to do here now.
+  bool work_here(Inside& inside) {
+    const auto action = master.next_here();
+    if (!action) return false;
+    const auto* give = std::get_if<farm::Give>(&*action);
+    if (give == nullptr) {
+      perform(*action);
+      return true;
+    }
+    const farm::Tasks tasks = give->chunk.tasks;
+    OpenJob& open = jobs.at(tasks.job);
+    const std::shared_ptr<Job> job = open.job;  // lives until the tasks have run, even if it is cancelled meanwhile
+    if (!open.here) open.here = std::make_unique<Function>(*job->type, job->function.view());
+    arguments.clear();
+    open.copy_arguments(tasks, arguments);
+    const std::uint64_t size = open.argument_size.value_or(varies);
+    const Function& function = *open.here;
+    inside.outside([&] { runner.run(function, tasks, size, arguments.view(), account.clock); });
+    account.tasks += tasks.count;
+    // A copy: what takes the results may run tasks here again.
+    comm::Packer results;
+    std::swap(results, runner.message());
+    runner.begin();
+    comm::Unpacker from{results.view()};
+    (void)from.get<ToMaster>();
+    take_results(0, from);
+    account.clock.enter(measure::Phase::wait);
+    return true;
+  }
+
+  [[nodiscard]] bool nobody_is_left() const {
+    return session.size() > 1 && master.live_workers() == 0 && !here_works;
+  }
+
+  const comm::Session& session;
+  Link link;
+  farm::Master master;
+  bool here_works;
+  std::unordered_map<farm::JobId, OpenJob> jobs;
+  std::vector<Seen> seen;  // by rank
+  std::unordered_map<int, measure::Books> books;
+  comm::Packer out;        // scratch
+  comm::Packer arguments;  // scratch
+  Runner runner;
+  measure::Account account;
+  std::uint64_t tasks_done = 0;
+  std::uint64_t tasks_failed = 0;
+  std::uint64_t taken = 0;  // results out of windows
+  bool reads_all = true;              // this look may read any input
+  std::vector<farm::JobId> held;      // jobs whose input waits for the program's thread
+  std::vector<std::function<void()>> deferred;
+  std::exception_ptr broken;          // what the crew's own thread ran into
+
+  std::mutex mutex;  // of all above
+  std::atomic<std::thread::id> owner;
+  std::atomic<int> wanted{0};
+  std::mutex callback_mutex;
+  std::exception_ptr callback_error;
+
+  std::thread own_thread;
+  std::atomic<bool> own_thread_is_awake{false};
+  std::mutex sleep_mutex;
+  std::condition_variable wake;
+  bool stopping = false;
+};
+
+Crew::Crew(const comm::Session& session) : impl_{std::make_unique<Impl>(session)} {}
+
+Crew::~Crew() = default;
+
+farm::JobId Crew::submit(std::shared_ptr<Job> job) {
+  const Impl::Inside inside{*impl_};
+  const farm::JobId id = impl_->master.open(job->options);
+  OpenJob& open = impl_->jobs[id];
+  open.argument_size = job->argument_size;
+  open.type = encode(job->type);
+  open.job = std::move(job);
+  impl_->look(true);
+  return id;
+}
+
+void Crew::cancel(farm::JobId id) {
+  const Impl::Inside inside{*impl_};
+  const auto found = impl_->jobs.find(id);
+  if (found == impl_->jobs.end()) return;
+  if (const auto job = std::exchange(found->second.job, nullptr)) job->cancelled();
+  impl_->master.cancel(id);
+  impl_->close_if_finished(id);
+}
+
+bool Crew::is_finished(farm::JobId id) {
+  const Impl::Inside inside{*impl_};
+  return !impl_->jobs.contains(id);
+}
+
+bool Crew::has_ended(farm::JobId id) const { return !impl_->jobs.contains(id); }
+
+bool Crew::wait(const std::function<bool()>& done, std::optional<Clock::time_point> limit,
+                std::optional<farm::JobId> consumed) {
+  Impl::Inside inside{*impl_};
+  comm::Backoff backoff;
+  for (;;) {
+    if (done()) {
+      if (consumed && impl_->jobs.contains(*consumed)) impl_->master.consumed(*consumed, 1);
+      // Who takes many results that are there already still keeps the workers busy.
+      if (consumed && ++impl_->taken % look_after_taking == 0) impl_->look(true);
+      return true;
+    }
+    const bool any = impl_->look(true);
+    impl_->run_deferred(inside);
+    if (any) {
+      backoff = {};
+      continue;
+    }
+    if (impl_->here_works && impl_->work_here(inside)) {
+      backoff = {};
+      continue;
+    }
+    if (limit && Clock::now() >= *limit) return false;
+    if (impl_->nobody_is_left()) {
+      throw WorkersLost(fmt::format("all {} workers are lost; what is unfinished stays so", impl_->session.size() - 1));
+    }
+    backoff.pause();
+  }
+}
+
+void Crew::look() {
+  Impl::Inside inside{*impl_};
+  impl_->look(true);
+  if (impl_->here_works) impl_->work_here(inside);
+  impl_->run_deferred(inside);
+}
+
+void Crew::locked(const std::function<void()>& what) {
+  const Impl::Inside inside{*impl_};
+  what();
+}
+
+void Crew::defer(std::function<void()> callback) { impl_->deferred.push_back(std::move(callback)); }
+
+std::exception_ptr Crew::take_callback_error() {
+  const std::lock_guard guard{impl_->callback_mutex};
+  return std::exchange(impl_->callback_error, nullptr);
+}
+
+void Crew::set_master_works(bool works) {
+  const Impl::Inside inside{*impl_};
+  impl_->here_works = works || impl_->session.size() == 1;
+  impl_->master.set_here(impl_->here_works);
+}
+
+int Crew::workers() const { return impl_->master.live_workers(); }
+
+int Crew::tasks_at_a_time() const { return impl_->master.live_workers() + (impl_->here_works ? 1 : 0); }
+
+measure::Record Crew::report() {
+  const auto asked_of_all_answered = [&] {
+    for (int rank = 1; rank < impl_->session.size(); ++rank) {
+      if (impl_->master.is_live(rank) && !impl_->books.contains(rank)) return false;
+    }
+    return true;
+  };
+  {
+    const Impl::Inside inside{*impl_};
+    impl_->books.clear();
+    for (int rank = 1; rank < impl_->session.size(); ++rank) {
+      if (!impl_->master.is_live(rank)) continue;
+      impl_->out.put(ToWorker::books);
+      impl_->link.mailbox().send(rank, impl_->out);
+    }
+  }
+  if (impl_->session.size() > 1 && impl_->master.live_workers() > 0) wait(asked_of_all_answered);
+
+  const Impl::Inside inside{*impl_};
+  std::vector<measure::Books> ranks;
+  ranks.push_back(measure::close(impl_->account, 0, ""));
+  for (int rank = 1; rank < impl_->session.size(); ++rank) {
+    if (const auto found = impl_->books.find(rank); found != impl_->books.end()) {
+      ranks.push_back(found->second);
+      continue;
+    }
+    const Seen& seen = impl_->seen[static_cast<std::size_t>(rank)];
+    measure::Books books{.record = {.rank = static_cast<std::uint64_t>(rank),
+                                    .host = seen.host,
+                                    .cpus = seen.cpus,
+                                    .role = "worker",
+                                    .tasks = seen.tasks,
+                                    .items = seen.tasks,
+                                    .compute_s = std::chrono::duration<double>{seen.compute}.count(),
+                                    .lost = true},
+                         .usable_cpus = ranks.front().usable_cpus};
+    ranks.push_back(books);
+  }
+  std::vector<std::string> lost;
+  for (const int rank : impl_->session.lost()) {
+    lost.push_back(fmt::format("rank {} on {}", rank, impl_->seen[static_cast<std::size_t>(rank)].host));
+  }
+  measure::Record record = analysis::assemble({.command = "pool",
+                                               .argv = {},
+                                               .started_at = impl_->account.started_at,
+                                               .parameters = {{"master_works", impl_->here_works}},
+                                               .result = {{"tasks", impl_->tasks_done}, {"failed", impl_->tasks_failed}, {"lost_ranks", lost}},
+                                               .repetitions_s = {},
+                                               .threads = 1,
+                                               .mpi = comm::Session::library(),
+                                               .launcher = comm::launcher()},
+                                              std::move(ranks));
+  return record;
+}
+
+void Crew::leave() {
+  const Impl::Inside inside{*impl_};
+  if (impl_->session.size() == 1) return;
+  std::vector<int> live;
+  for (int rank = 1; rank < impl_->session.size(); ++rank) {
+    if (!impl_->master.is_live(rank)) continue;
+    live.push_back(rank);
+    impl_->out.put(ToWorker::leave);
+    impl_->out.put(!impl_->session.lost().empty());
+    impl_->link.mailbox().send(rank, impl_->out);
+  }
+  impl_->link.say_goodbye();
+  const auto limit = Clock::now() + leave_limit;
+  while (!impl_->link.all_have_left(1ms)) {
+    while (impl_->link.mailbox().receive()) {
+    }
+    if (Clock::now() < limit) continue;
+    for (const int rank : live) impl_->link.lose(rank);  // those that have left do not hear it
+    return;
+  }
+}
+
+// ---- the session's crew ----
+
+namespace {
+
+struct Assembled {
+  std::shared_ptr<Crew> crew;      // on the master
+  std::shared_ptr<Server> server;  // elsewhere
+};
+
+Assembled& assembled(const comm::Session& session) {
+  std::shared_ptr<void>& kept = session.kept(typeid(Assembled));
+  if (!kept) kept = std::make_shared<Assembled>();
+  return *static_cast<Assembled*>(kept.get());
+}
+
+}  // namespace
+
+std::shared_ptr<Crew> crew(const comm::Session& session) { return assembled(session).crew; }
+
+void assemble(const comm::Session& session) {
+  Assembled& all = assembled(session);
+  if (all.crew || all.server) return;
+  if (session.is_master()) {
+    all.crew = std::make_shared<Crew>(session);
+  } else {
+    all.server = std::make_shared<Server>(session);
+  }
+}
+
+void serve(const comm::Session& session) { assembled(session).server->serve(); }
+
+}  // namespace echelon::pool::detail

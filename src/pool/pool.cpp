@@ -1,0 +1,120 @@
+#include <cstdio>
+#include <exception>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <echelon/pool/pool.hpp>
+
+namespace echelon::pool {
+
+TaskError::TaskError(std::uint64_t index, int rank, std::string host, std::string type, std::string message,
+                     unsigned attempts)
+    : index{index},
+      rank{rank},
+      host{std::move(host)},
+      type{std::move(type)},
+      message{std::move(message)},
+      attempts{attempts},
+      text_{fmt::format("task {} failed on rank {} ({}){}: {}{}{}", this->index, this->rank, this->host,
+                        attempts > 1 ? fmt::format(" after {} attempts", attempts) : "", this->type,
+                        this->message.empty() ? "" : ": ", this->message)} {}
+
+Pool::Pool(const comm::Session& session, PoolOptions options)
+    : session_{session}, options_{std::move(options)}, exceptions_at_start_{std::uncaught_exceptions()} {
+  detail::assemble(session);
+  crew_ = detail::crew(session);
+  if (crew_) crew_->set_master_works(options_.master_works);
+}
+
+Pool::~Pool() {
+  if (!crew_) return;
+  try {
+    if (std::uncaught_exceptions() > exceptions_at_start_) {
+      terminate();
+    } else {
+      close();
+      join();
+    }
+    if (session_.is_attached()) crew_->leave();
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "echelon: at the end of a pool: %s\n", e.what());
+  } catch (...) {
+    std::fprintf(stderr, "echelon: at the end of a pool: something was thrown that is not a std::exception\n");
+  }
+}
+
+void Pool::serve() {
+  if (crew_) throw std::logic_error("Pool::serve() is for the workers; this is the master");
+  detail::serve(session_);
+}
+
+void Pool::check_open() const {
+  if (!crew_) throw std::logic_error("only the master's pool can be called; workers call serve()");
+  if (closed_) throw std::logic_error("this pool is closed");
+}
+
+void Pool::set_options(detail::Job& job, const TaskOptions& options) const {
+  const TaskOptions& own = options_.tasks;
+  farm::JobOptions& to = job.options;
+  to.chunk = options.chunk ? options.chunk : own.chunk;
+  to.schedule = options.schedule ? options.schedule : own.schedule;
+  to.prefetch = options.prefetch ? options.prefetch : own.prefetch;
+  to.retries = options.retries.value_or(own.retries.value_or(to.retries));
+  to.crash_limit = options.crash_limit.value_or(own.crash_limit.value_or(to.crash_limit));
+  if (to.chunk == 0) throw std::invalid_argument("chunk: 0 tasks a message is not possible; give 1 or more");
+  if (to.crash_limit == 0) throw std::invalid_argument("crash_limit: give 1 or more");
+  const bool needs_size = to.schedule && *to.schedule != schedule::Schedule::dynamic;
+  if (needs_size && !to.tasks) {
+    throw std::invalid_argument(
+        fmt::format("schedule: {} needs an input whose size is known; use dynamic, or a vector",
+                    schedule::name(*to.schedule)));
+  }
+}
+
+void Pool::submit(std::shared_ptr<detail::Job> job) {
+  // Those that have ended need not be waited for; looked at now and then, so that the list stays short.
+  if (submitted_.size() >= 1024 && submitted_.size() == submitted_.capacity()) {
+    std::erase_if(submitted_, [&](farm::JobId id) { return crew_->is_finished(id); });
+  }
+  submitted_.push_back(crew_->submit(std::move(job)));
+}
+
+void Pool::run(const std::shared_ptr<detail::Job>& job, const bool& is_finished) {
+  const farm::JobId id = crew_->submit(job);
+  try {
+    crew_->wait([&] { return is_finished; });
+  } catch (...) {
+    crew_->cancel(id);
+    throw;
+  }
+}
+
+void Pool::join() {
+  if (!closed_) throw std::logic_error("Pool::join() comes after close() or terminate()");
+  if (!crew_) return;
+  while (!submitted_.empty()) {
+    const farm::JobId id = submitted_.back();
+    crew_->wait([&] { return crew_->has_ended(id); });
+    submitted_.pop_back();
+  }
+  crew_->look();
+  if (const std::exception_ptr error = crew_->take_callback_error()) std::rethrow_exception(error);
+}
+
+void Pool::terminate() {
+  closed_ = true;
+  if (!crew_) return;
+  for (const farm::JobId id : std::exchange(submitted_, {})) crew_->cancel(id);
+}
+
+int Pool::workers() const { return crew_ ? crew_->tasks_at_a_time() : 0; }
+
+measure::Record Pool::report() {
+  if (!crew_) throw std::logic_error("only the master's pool reports");
+  return crew_->report();
+}
+
+}  // namespace echelon::pool

@@ -1,0 +1,125 @@
+#include <echelon/comm/backoff.hpp>
+
+#include "server.hpp"
+
+namespace echelon::pool::detail {
+namespace {
+
+/// How often messages are looked for between short runs.
+constexpr std::chrono::microseconds look_every{20};
+/// Results that are larger are sent at once.
+constexpr std::size_t report_bytes = 1 << 16;
+
+}  // namespace
+
+Server::Server(const comm::Session& session)
+    : session_{session}, link_{session, [this](std::uint64_t upto) { return worker_.take_back(upto); }} {}
+
+void Server::serve() {
+  using measure::Phase;
+  comm::Backoff backoff;
+  auto looked = measure::Clock::now();
+  account_.clock.enter(Phase::wait, looked);
+  bool waiting = true;
+  while (!leaving_) {
+    bool any = false;
+    if (waiting || runner_.last_end() - looked >= look_every) {
+      looked = runner_.last_end();
+      while (!leaving_ && receive()) any = true;
+    }
+    if (const auto next = worker_.begin()) {
+      run(*next);
+      waiting = false;
+      if (worker_.must_report(next->careful, runner_.waited()) || runner_.message().size() >= report_bytes) report();
+      continue;
+    }
+    if (!waiting) {
+      report();
+      backoff = {};
+      waiting = true;
+      account_.clock.enter(Phase::wait);
+      continue;
+    }
+    if (any) {
+      backoff = {};
+    } else {
+      backoff.pause();
+    }
+  }
+  link_.say_goodbye();
+}
+
+bool Server::receive() {
+  auto message = link_.mailbox().receive();
+  if (!message) return false;
+  comm::Unpacker from{message->body};
+  switch (from.get<ToWorker>()) {
+    case ToWorker::tasks:
+      receive_tasks(*message, from);
+      break;
+    case ToWorker::forget:
+      functions_.erase(from.get<farm::JobId>());
+      break;
+    case ToWorker::books: {
+      comm::Packer answer;
+      answer.put(ToMaster::books);
+      answer.put(measure::close(account_, session_.rank(), ""));
+      link_.mailbox().send(0, answer);
+      break;
+    }
+    case ToWorker::leave:
+      if (from.get<bool>()) session_.lose(0);  // some rank was lost: do not wait for it in MPI_Finalize
+      leaving_ = true;
+      break;
+  }
+  return true;
+}
+
+void Server::receive_tasks(comm::Mailbox::Message& message, comm::Unpacker from) {
+  const auto head = from.get<TasksHead>();
+  std::shared_ptr<Function> function;
+  if (head.has_function) {
+    const auto* type = static_cast<const TaskType*>(decode(head.type));
+    function = std::make_shared<Function>(*type, from.bytes(head.function_bytes));
+    if (!head.once) functions_[head.chunk.tasks.job] = function;
+  } else {
+    function = functions_.at(head.chunk.tasks.job);
+  }
+  const std::size_t offset = message.body.size() - from.rest().size();
+  held_.push_back({head.chunk, std::move(function), head.argument_size, message.take(), {}});
+  Held& held = held_.back();
+  held.arguments = std::span<const std::byte>{held.bytes}.last(held.bytes.size() - offset);
+  worker_.receive(head.chunk);
+}
+
+void Server::run(const farm::Chunk& run) {
+  // Chunks before it were taken back, or have run.
+  while (held_.front().chunk.sequence + held_.front().chunk.tasks.count <= run.sequence) held_.pop_front();
+  Held& held = held_.front();
+  farm::Chunk& left = held.chunk;
+  for (; left.sequence < run.sequence; ++left.sequence, ++left.tasks.first, --left.tasks.count) {
+    std::uint64_t size = held.argument_size;
+    if (size == varies) {
+      comm::Unpacker from{held.arguments};
+      size = from.get<std::uint64_t>() + sizeof(std::uint64_t);
+    }
+    held.arguments = held.arguments.subspan(size);
+  }
+  const auto began = measure::Clock::now();
+  held.arguments = runner_.run(*held.function, run.tasks, held.argument_size, held.arguments, account_.clock);
+  worker_.ended(run.tasks.count, runner_.last_end() - began);
+  account_.tasks += run.tasks.count;
+  account_.items += run.tasks.count;
+  left.sequence += run.tasks.count;
+  left.tasks.first += run.tasks.count;
+  left.tasks.count -= run.tasks.count;
+  if (left.tasks.count == 0) held_.pop_front();
+}
+
+void Server::report() {
+  if (runner_.is_empty()) return;
+  link_.mailbox().send(0, runner_.message());
+  runner_.begin();
+}
+
+}  // namespace echelon::pool::detail

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <unordered_map>
+
+#include <echelon/comm/session.hpp>
+#include <echelon/farm/worker.hpp>
+#include <echelon/measure/account.hpp>
+
+#include "link.hpp"
+#include "runner.hpp"
+
+namespace echelon::pool::detail {
+
+/// A worker: runs what the master sends, until it is told to leave.
+class Server {
+ public:
+  /// Collective: on the master Crew is made meanwhile.
+  explicit Server(const comm::Session& session);
+
+  void serve();
+
+ private:
+  /// A chunk that was received, and what its tasks need.
+  struct Held {
+    farm::Chunk chunk;
+    std::shared_ptr<Function> function;
+    std::uint64_t argument_size;
+    comm::Bytes bytes;
+    std::span<const std::byte> arguments;  // of what is left of the chunk
+  };
+
+  [[nodiscard]] bool receive();
+  void receive_tasks(comm::Mailbox::Message& message, comm::Unpacker from);
+  void run(const farm::Chunk& run);
+  void report();
+
+  const comm::Session& session_;
+  farm::Worker worker_;
+  Link link_;
+  Runner runner_;
+  measure::Account account_;
+  std::unordered_map<farm::JobId, std::shared_ptr<Function>> functions_;
+  std::deque<Held> held_;
+  bool leaving_ = false;
+};
+
+}  // namespace echelon::pool::detail
