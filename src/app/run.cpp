@@ -66,9 +66,11 @@ int run_body(int& argc, char**& argv, const std::function<int(comm::Session&)>& 
       throw base::UsageError("-n: a launcher has already started the ranks; leave -n out, or leave the launcher out");
     }
     if (ranks) {
-      launch::LaunchRequest request{.ranks = *ranks, .outlives_ranks = true, .program = {launch::this_program()}};
-      request.program.insert(request.program.end(), argv + 1, argv + argc);
-      return launch::launch(request);
+      std::vector<std::string> program{"/proc/self/exe"};
+      char path[4096];
+      if (auto n = readlink("/proc/self/exe", path, sizeof path - 1); n > 0) program[0].assign(path, n);
+      program.insert(program.end(), argv + 1, argv + argc);
+      return launch::launch(*ranks, 1, program);
     }
   } catch (const base::UsageError& e) {
     return place.rank == 0 ? tell(ExitCode::usage, e.what()) : 0;
@@ -92,7 +94,6 @@ int run_body(int& argc, char**& argv, const std::function<int(comm::Session&)>& 
     session->abort(ExitCode::broken, e.what());
   }
   std::fflush(stdout);
-  launch::tell_outcome(code);
   return code;
 }
 

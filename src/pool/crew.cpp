@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <atomic>
+#include <csignal>
 #include <condition_variable>
 #include <cstdio>
 #include <deque>
@@ -618,7 +619,8 @@ measure::Record Crew::report() {
                                     .items = seen.tasks,
                                     .compute_s = std::chrono::duration<double>{seen.compute}.count(),
                                     .lost = true},
-                         .usable_cpus = ranks.front().usable_cpus};
+                         .usable_cpus = ranks.front().usable_cpus,
+                         .isa = ""};
     ranks.push_back(books);
   }
   std::vector<std::string> lost;

@@ -10,17 +10,17 @@
 
 namespace echelon::pool {
 
-TaskError::TaskError(std::uint64_t index, int rank, std::string host, std::string type, std::string message,
-                     unsigned attempts)
-    : index{index},
-      rank{rank},
-      host{std::move(host)},
-      type{std::move(type)},
-      message{std::move(message)},
-      attempts{attempts},
-      text_{fmt::format("task {} failed on rank {} ({}){}: {}{}{}", this->index, this->rank, this->host,
-                        attempts > 1 ? fmt::format(" after {} attempts", attempts) : "", this->type,
-                        this->message.empty() ? "" : ": ", this->message)} {}
+TaskError::TaskError(std::uint64_t task, int on_rank, std::string on_host, std::string thrown, std::string text,
+                     unsigned times)
+    : index{task},
+      rank{on_rank},
+      host{std::move(on_host)},
+      type{std::move(thrown)},
+      message{std::move(text)},
+      attempts{times},
+      text_{fmt::format("task {} failed on rank {} ({}){}: {}{}{}", index, rank, host,
+                        attempts > 1 ? fmt::format(" after {} attempts", attempts) : "", type,
+                        message.empty() ? "" : ": ", message)} {}
 
 Pool::Pool(const comm::Session& session, PoolOptions options)
     : session_{session}, options_{std::move(options)}, exceptions_at_start_{std::uncaught_exceptions()} {
