@@ -83,10 +83,11 @@ class Results {
       return *this;
     }
     void operator++(int) { ++*this; }
-    friend bool operator==(const iterator& at, std::default_sentinel_t) { return !at.results_->current_; }
+    friend bool operator==(const iterator& at, std::default_sentinel_t) { return at.is_at_end(); }
 
    private:
     friend class Results;
+    [[nodiscard]] bool is_at_end() const { return !results_->current_; }
     explicit iterator(Results* results) : results_{results} {}
     Results* results_ = nullptr;
   };
