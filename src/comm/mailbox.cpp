@@ -46,12 +46,12 @@ struct Mailbox::Impl {
     std::size_t sent = 0;
   };
   struct Peer {
-    std::deque<Outgoing> queue;    // not yet, or not wholly, given to MPI
-    std::uint64_t under_way = 0;   // pieces not acknowledged
-    bool active = false;           // in active_
+    std::deque<Outgoing> queue;   // not yet, or not wholly, given to MPI
+    std::uint64_t under_way = 0;  // pieces not acknowledged
+    bool active = false;          // in active_
     bool gone = false;
-    Bytes body;                    // of a message of which not all pieces have come
-    std::uint64_t expected = 0;    // bytes of it; 0: none is coming
+    Bytes body;                  // of a message of which not all pieces have come
+    std::uint64_t expected = 0;  // bytes of it; 0: none is coming
     std::uint64_t to_ack = 0;
   };
   struct Sending {
@@ -228,8 +228,7 @@ struct Mailbox::Impl {
         p.expected = h.number;
         p.body.reserve(h.number);
         break;
-      case Kind::more:
-        break;
+      case Kind::more: break;
     }
     p.body.insert(p.body.end(), bytes.begin(), bytes.end());
     ++p.to_ack;

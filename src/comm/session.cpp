@@ -32,7 +32,8 @@ Placement placement() {
     if (rank == nullptr) continue;
     // A batch script has SLURM_PROCID too, though no step was launched for MPI there.
     if (launcher == std::string_view{"srun"} && std::getenv("PMIX_RANK") == nullptr) continue;
-    return {true, std::atoi(rank), launcher};
+    const char* recovery = std::getenv("OMPI_MCA_orte_enable_recovery");
+    return {true, std::atoi(rank), launcher, recovery != nullptr && recovery == std::string_view{"1"}};
   }
   return {};
 }
@@ -86,7 +87,7 @@ Session::~Session() {
   while (!kept_.empty()) kept_.pop_back();  // the last one may need the ones before
   const bool finalize = lost_.empty() && !impl_->attached;
   if (!lost_.empty()) new boost::mpi::communicator{impl_->world};  // to free it would wait for the lost ones too
-  impl_.reset();  // a communicator must be freed before MPI ends
+  impl_.reset();                                                   // a communicator must be freed before MPI ends
   if (finalize) MPI_Finalize();
 }
 

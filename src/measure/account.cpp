@@ -23,8 +23,7 @@ Books close(Account& account, int rank, std::string isa) {
                      .wall_s = clock.wall().count(),
                      .cpu_s = (used.cpu - account.usage_at_start.cpu).count(),
                      .max_rss_bytes = used.max_rss_bytes},
-          .usable_cpus =
-              usable_cpus(std::numeric_limits<std::uint64_t>::max(), cgroup_cpu_quota(), slurm_cpus()),
+          .usable_cpus = usable_cpus(std::numeric_limits<std::uint64_t>::max(), cgroup_cpu_quota(), slurm_cpus()),
           .isa = std::move(isa)};
 }
 

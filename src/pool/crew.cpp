@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <atomic>
-#include <csignal>
 #include <condition_variable>
+#include <csignal>
 #include <cstdio>
 #include <deque>
 #include <mutex>
@@ -32,6 +32,7 @@ constexpr std::chrono::milliseconds look_every{1};
 constexpr std::chrono::microseconds look_on{200};
 /// Workers that were told to leave are waited for so long: longer only where a task runs on.
 constexpr std::chrono::seconds leave_limit{5};
+constexpr std::string_view silent = "was silent for too long";
 constexpr int most_messages_a_look = 64;
 constexpr std::uint64_t look_after_taking = 64;
 
@@ -48,7 +49,7 @@ struct OpenJob {
   std::shared_ptr<Job> job;  // nullptr once it was cancelled
   std::optional<std::size_t> argument_size;
   CodeAddress type{};
-  std::deque<Block> blocks;  // by task
+  std::deque<Block> blocks;        // by task
   std::vector<bool> has_function;  // by worker
   std::unique_ptr<Function> here;
   std::uint64_t read = 0;
@@ -268,12 +269,8 @@ struct Crew::Impl {
       Seen& worker = seen[static_cast<std::size_t>(message->from)];
       worker.last_heard = Clock::now();
       switch (from.get<ToMaster>()) {
-        case ToMaster::results:
-          take_results(message->from, from);
-          break;
-        case ToMaster::books:
-          books[message->from] = from.get<measure::Books>();
-          break;
+        case ToMaster::results: take_results(message->from, from); break;
+        case ToMaster::books: books[message->from] = from.get<measure::Books>(); break;
       }
     }
     return count > 0;
@@ -338,8 +335,7 @@ struct Crew::Impl {
     }
     const auto& lost = std::get<comm::LivenessMonitor::Lost>(news);
     if (!master.is_live(lost.rank)) return;
-    const bool silent = lost.cause == comm::LivenessMonitor::Lost::Cause::silent;
-    lose(lost.rank, silent ? "was silent for too long" : "ended");
+    lose(lost.rank, lost.cause == comm::LivenessMonitor::Lost::Cause::silent ? silent : "ended");
   }
 
   std::vector<farm::JobId> jobs_on(int worker) const { return master.jobs_on(worker); }
@@ -350,12 +346,15 @@ struct Crew::Impl {
     master.lost(rank);
     link.lose(rank);
     std::string line = fmt::format("echelon: rank {} on {} {}; ", rank, seen[static_cast<std::size_t>(rank)].host, how);
-    if (master.live_workers() == 0 && !here_works) {
+    if (place.launcher == "mpirun" && !place.outlives_ranks && how != silent) {
+      line += "mpirun ends the job with it. Start it by -n RANKS, or mpirun --enable-recovery, and the others go on";
+    } else if (master.live_workers() == 0 && !here_works) {
       line += "no worker is left";
     } else if (tasks == 0) {
       line += "it held no tasks";
     } else {
-      line += fmt::format("its {} unfinished task{} {} given to others", tasks, tasks == 1 ? "" : "s", tasks == 1 ? "is" : "are");
+      line += fmt::format("its {} unfinished task{} {} given to others", tasks, tasks == 1 ? "" : "s",
+                          tasks == 1 ? "is" : "are");
     }
     line += "\n";
     std::fwrite(line.data(), 1, line.size(), stderr);
@@ -418,8 +417,8 @@ struct Crew::Impl {
     const bool has_function = !open.has_function.empty() && open.has_function[slot];
     const comm::Packer* function = open.job && !has_function ? &open.job->function : nullptr;
     out.put(ToWorker::tasks);
-    out.put(TasksHead{chunk, function == nullptr ? 0 : function->size(), open.argument_size.value_or(varies),
-                      open.type, function != nullptr, once});
+    out.put(TasksHead{chunk, function == nullptr ? 0 : function->size(), open.argument_size.value_or(varies), open.type,
+                      function != nullptr, once});
     if (function != nullptr) out.bytes(function->view().data(), function->size());
     open.copy_arguments(chunk.tasks, out);
     link.mailbox().send(worker, out);
@@ -455,15 +454,20 @@ struct Crew::Impl {
     comm::Unpacker from{results.view()};
     (void)from.get<ToMaster>();
     take_results(0, from);
-    account.clock.enter(measure::Phase::wait);
+    phase = measure::Phase::communicate;  // as the runner left it
     return true;
   }
 
-  [[nodiscard]] bool nobody_is_left() const {
-    return session.size() > 1 && master.live_workers() == 0 && !here_works;
+  /// The program's thread has begun to wait, or has found something to do.
+  void enter(measure::Phase next) {
+    if (next != phase) account.clock.enter(next);
+    phase = next;
   }
 
+  [[nodiscard]] bool nobody_is_left() const { return session.size() > 1 && master.live_workers() == 0 && !here_works; }
+
   const comm::Session& session;
+  const comm::Placement place = comm::placement();
   Link link;
   farm::Master master;
   bool here_works;
@@ -474,13 +478,14 @@ struct Crew::Impl {
   comm::Packer arguments;  // scratch
   Runner runner;
   measure::Account account;
+  measure::Phase phase = measure::Phase::wait;
   std::uint64_t tasks_done = 0;
   std::uint64_t tasks_failed = 0;
-  std::uint64_t taken = 0;  // results out of windows
-  bool reads_all = true;              // this look may read any input
-  std::vector<farm::JobId> held;      // jobs whose input waits for the program's thread
+  std::uint64_t taken = 0;        // results out of windows
+  bool reads_all = true;          // this look may read any input
+  std::vector<farm::JobId> held;  // jobs whose input waits for the program's thread
   std::vector<std::function<void()>> deferred;
-  std::exception_ptr broken;          // what the crew's own thread ran into
+  std::exception_ptr broken;  // what the crew's own thread ran into
 
   std::mutex mutex;  // of all above
   std::atomic<std::thread::id> owner;
@@ -538,6 +543,7 @@ bool Crew::wait(const std::function<bool()>& done, std::optional<Clock::time_poi
       return true;
     }
     const bool any = impl_->look(true);
+    impl_->enter(any ? measure::Phase::communicate : measure::Phase::wait);
     impl_->run_deferred(inside);
     if (any) {
       backoff = {};
@@ -627,16 +633,17 @@ measure::Record Crew::report() {
   for (const int rank : impl_->session.lost()) {
     lost.push_back(fmt::format("rank {} on {}", rank, impl_->seen[static_cast<std::size_t>(rank)].host));
   }
-  measure::Record record = analysis::assemble({.command = "pool",
-                                               .argv = {},
-                                               .started_at = impl_->account.started_at,
-                                               .parameters = {{"master_works", impl_->here_works}},
-                                               .result = {{"tasks", impl_->tasks_done}, {"failed", impl_->tasks_failed}, {"lost_ranks", lost}},
-                                               .repetitions_s = {},
-                                               .threads = 1,
-                                               .mpi = comm::Session::library(),
-                                               .launcher = comm::launcher()},
-                                              std::move(ranks));
+  measure::Record record = analysis::assemble(
+      {.command = "pool",
+       .argv = {},
+       .started_at = impl_->account.started_at,
+       .parameters = {{"master_works", impl_->here_works}},
+       .result = {{"tasks", impl_->tasks_done}, {"failed", impl_->tasks_failed}, {"lost_ranks", lost}},
+       .repetitions_s = {},
+       .threads = 1,
+       .mpi = comm::Session::library(),
+       .launcher = comm::launcher()},
+      std::move(ranks));
   return record;
 }
 

@@ -1,3 +1,5 @@
+#include "link.hpp"
+
 #include <cstdio>
 #include <stdexcept>
 
@@ -7,8 +9,6 @@
 #include <echelon/base/error.hpp>
 #include <echelon/comm/collectives.hpp>
 #include <echelon/measure/machine.hpp>
-
-#include "link.hpp"
 
 namespace echelon::pool::detail {
 namespace {
@@ -37,8 +37,8 @@ Link::Link(const comm::Session& session, std::function<std::uint64_t(std::uint64
   if (!session.is_master()) {
     const auto master_lost = [rank = session.rank()] {
       if (rank == 1) {
-        const std::string line = fmt::format("echelon: rank 1 on {}: the master is lost, and the run with it\n",
-                                             measure::host_name());
+        const std::string line =
+            fmt::format("echelon: rank 1 on {}: the master is lost, and the run with it\n", measure::host_name());
         (void)!write(STDERR_FILENO, line.data(), line.size());
       }
       end_at_once();

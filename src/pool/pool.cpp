@@ -68,9 +68,8 @@ void Pool::set_options(detail::Job& job, const TaskOptions& options) const {
   if (to.crash_limit == 0) throw std::invalid_argument("crash_limit: give 1 or more");
   const bool needs_size = to.schedule && *to.schedule != schedule::Schedule::dynamic;
   if (needs_size && !to.tasks) {
-    throw std::invalid_argument(
-        fmt::format("schedule: {} needs an input whose size is known; use dynamic, or a vector",
-                    schedule::name(*to.schedule)));
+    throw std::invalid_argument(fmt::format("schedule: {} needs an input whose size is known; use dynamic, or a vector",
+                                            schedule::name(*to.schedule)));
   }
 }
 

@@ -1,10 +1,11 @@
+#include "runner.hpp"
+
 #include <cstdlib>
-#include <cxxabi.h>
 #include <exception>
 #include <stdexcept>
 #include <typeinfo>
 
-#include "runner.hpp"
+#include <cxxabi.h>
 
 namespace echelon::pool::detail {
 namespace {

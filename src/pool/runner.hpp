@@ -38,7 +38,9 @@ class Runner {
 
   [[nodiscard]] bool is_empty() const noexcept { return out_.size() == sizeof(ToMaster); }
   /// The time since the oldest result in it.
-  [[nodiscard]] std::chrono::nanoseconds waited() const noexcept { return is_empty() ? std::chrono::nanoseconds{0} : last_ - oldest_; }
+  [[nodiscard]] std::chrono::nanoseconds waited() const noexcept {
+    return is_empty() ? std::chrono::nanoseconds{0} : last_ - oldest_;
+  }
   [[nodiscard]] measure::Clock::time_point last_end() const noexcept { return last_; }
   [[nodiscard]] comm::Packer& message() noexcept { return out_; }
   /// After the message was sent.

@@ -1,6 +1,6 @@
-#include <echelon/comm/backoff.hpp>
-
 #include "server.hpp"
+
+#include <echelon/comm/backoff.hpp>
 
 namespace echelon::pool::detail {
 namespace {
@@ -54,12 +54,8 @@ bool Server::receive() {
   if (!message) return false;
   comm::Unpacker from{message->body};
   switch (from.get<ToWorker>()) {
-    case ToWorker::tasks:
-      receive_tasks(*message, from);
-      break;
-    case ToWorker::forget:
-      functions_.erase(from.get<farm::JobId>());
-      break;
+    case ToWorker::tasks: receive_tasks(*message, from); break;
+    case ToWorker::forget: functions_.erase(from.get<farm::JobId>()); break;
     case ToWorker::books: {
       comm::Packer answer;
       answer.put(ToMaster::books);

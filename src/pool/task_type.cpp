@@ -67,7 +67,8 @@ const void* decode(CodeAddress address) {
     place = reinterpret_cast<const void*>(module.dlpi_addr + address.offset);
     return true;
   });
-  if (place == nullptr) throw std::runtime_error("the master runs another build of this program: start one on all ranks");
+  if (place == nullptr)
+    throw std::runtime_error("the master runs another build of this program: start one on all ranks");
   if (address.module == 0) known.emplace(address.offset, place);
   return place;
 }

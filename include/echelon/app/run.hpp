@@ -12,8 +12,8 @@ namespace echelon::app {
 /// Returns the exit status for main(): what the body returns, 0 for a body of void; where it throws, a line on standard
 /// error and 3 for a TaskError, 2 for a UsageError, 4 for anything else.
 ///
-/// `program -n RANKS ...` starts the ranks itself, as `echelon -n` does: with Open MPI's mpirun, so that the job outlives
-/// a rank. The two arguments are gone from argv then.
+/// `program -n RANKS ...` starts the ranks itself, as `echelon -n` does: with Open MPI's mpirun, so that the job
+/// outlives a rank. The two arguments are gone from argv then.
 [[nodiscard]] int run_body(int& argc, char**& argv, const std::function<int(comm::Session&)>& body);
 
 template <typename Body>

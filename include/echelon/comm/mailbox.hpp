@@ -10,11 +10,11 @@
 
 namespace echelon::comm {
 
-/// Messages of any length between ranks, in order from each rank to each other. Nothing here waits: a rank that is busy,
-/// stopped or dead holds up no one.
+/// Messages of any length between ranks, in order from each rank to each other. Nothing here waits: a rank that is
+/// busy, stopped or dead holds up no one.
 ///
-/// A message travels in pieces that MPI sends eagerly, without asking the receiver first, so a receiver that dies leaves
-/// nothing half done; of a longer one a few pieces are under way at a time, which the receiver acknowledges.
+/// A message travels in pieces that MPI sends eagerly, without asking the receiver first, so a receiver that dies
+/// leaves nothing half done; of a longer one a few pieces are under way at a time, which the receiver acknowledges.
 class Mailbox {
  public:
   /// The bytes are valid until the next receive(), or as long as what take() gives.

@@ -37,13 +37,13 @@
 #include <boost/serialization/utility.hpp>
 #include <boost/serialization/vector.hpp>
 
-/// Values as bytes, for ranks that run the same program on machines of one kind: trivially copyable types as they lie in
-/// memory, std::string, vector, optional, pair and tuple part by part, all else by Boost.Serialization.
+/// Values as bytes, for ranks that run the same program on machines of one kind: trivially copyable types as they lie
+/// in memory, std::string, vector, optional, pair and tuple part by part, all else by Boost.Serialization.
 
 namespace echelon {
 
-/// Say `template <> inline constexpr bool echelon::boost_serializable<T> = true;` for a type whose serialize() for Boost
-/// stands outside of it; a member serialize() is found without.
+/// Say `template <> inline constexpr bool echelon::boost_serializable<T> = true;` for a type whose serialize() for
+/// Boost stands outside of it; a member serialize() is found without.
 template <typename T>
 inline constexpr bool boost_serializable = false;
 
@@ -60,8 +60,9 @@ struct HasSerialize {
 template <typename T>
 struct Both : T, HasSerialize {};
 template <typename T>
-concept names_serialize =
-    std::is_class_v<T> && !std::is_final_v<T> && !requires { &Both<T>::serialize; };
+concept names_serialize = std::is_class_v<T> && !std::is_final_v<T> && !requires {
+  &Both<T>::serialize;
+};
 
 template <typename T>
 inline constexpr bool is_view = std::is_pointer_v<T> || std::is_member_pointer_v<T>;
@@ -152,9 +153,7 @@ class Packer {
   /// Writes over what was put at `at`, a size() of before.
   template <typename T>
   requires std::is_trivially_copyable_v<T>
-  void patch(std::size_t at, const T& value) {
-    std::memcpy(bytes_.data() + head + at, &value, sizeof(T));
-  }
+  void patch(std::size_t at, const T& value) { std::memcpy(bytes_.data() + head + at, &value, sizeof(T)); }
   /// Drops all that was put from `at` on.
   void cut(std::size_t at) { bytes_.resize(head + at); }
 
@@ -293,8 +292,7 @@ struct Codec<std::vector<T>> {
 };
 
 template <typename T>
-requires(!as_it_lies<std::optional<T>>)
-struct Codec<std::optional<T>> {
+requires(!as_it_lies<std::optional<T>>) struct Codec<std::optional<T>> {
   static void put(Packer& to, const std::optional<T>& value) {
     to.put(value.has_value());
     if (value) to.put(*value);
@@ -306,8 +304,7 @@ struct Codec<std::optional<T>> {
 };
 
 template <typename A, typename B>
-requires(!as_it_lies<std::pair<A, B>>)
-struct Codec<std::pair<A, B>> {
+requires(!as_it_lies<std::pair<A, B>>) struct Codec<std::pair<A, B>> {
   static void put(Packer& to, const std::pair<A, B>& value) {
     to.put(value.first);
     to.put(value.second);
@@ -320,8 +317,7 @@ struct Codec<std::pair<A, B>> {
 };
 
 template <typename... Ts>
-requires(!as_it_lies<std::tuple<Ts...>>)
-struct Codec<std::tuple<Ts...>> {
+requires(!as_it_lies<std::tuple<Ts...>>) struct Codec<std::tuple<Ts...>> {
   static void put(Packer& to, const std::tuple<Ts...>& value) {
     std::apply([&](const auto&... part) { (to.put(part), ...); }, value);
   }

@@ -19,17 +19,18 @@ struct Placement {
   bool launched = false;          ///< by mpirun, srun or another launcher that MPI understands
   int rank = 0;                   ///< 0 where not launched
   std::string launcher = "none";  ///< "none", "mpirun" or "srun"
+  bool outlives_ranks = false;    ///< mpirun --enable-recovery: the others go on when one dies
 };
 [[nodiscard]] Placement placement();
 /// The same for records: "echelon" where echelon -n started the launcher.
 [[nodiscard]] std::string launcher();
 
-/// Ranks, and a communicator that only Echelon uses. Made and destroyed by the thread that calls main(); one thread at a
-/// time may communicate.
+/// Ranks, and a communicator that only Echelon uses. Made and destroyed by the thread that calls main(); one thread at
+/// a time may communicate.
 class Session {
  public:
-  /// MPI from its start to its end, one a process. Collective over all ranks. Without a launcher the process becomes the
-  /// only rank, and starts no daemon for it.
+  /// MPI from its start to its end, one a process. Collective over all ranks. Without a launcher the process becomes
+  /// the only rank, and starts no daemon for it.
   Session(int& argc, char**& argv);
   /// Ranks of a program that starts and ends MPI itself. Collective over these. <echelon/comm/attach.hpp> takes an
   /// MPI_Comm.

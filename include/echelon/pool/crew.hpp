@@ -76,7 +76,7 @@ class Crew {
   [[nodiscard]] std::exception_ptr take_callback_error();
 
   void set_master_works(bool works);
-  [[nodiscard]] int workers() const;       ///< live ones
+  [[nodiscard]] int workers() const;          ///< live ones
   [[nodiscard]] int tasks_at_a_time() const;  ///< ranks that run tasks
   [[nodiscard]] measure::Record report();
   /// Tells the workers to leave, and waits a little for them; those that stay are ended.

@@ -28,8 +28,8 @@ namespace echelon::pool {
 template <typename R>
 class Outcome {
  public:
-  Outcome(R value) : outcome_{std::in_place_index<0>, std::move(value)} {}              // NOLINT: as expected<> does
-  Outcome(TaskError error) : outcome_{std::in_place_index<1>, std::move(error)} {}      // NOLINT
+  Outcome(R value) : outcome_{std::in_place_index<0>, std::move(value)} {}          // NOLINT: as expected<> does
+  Outcome(TaskError error) : outcome_{std::in_place_index<1>, std::move(error)} {}  // NOLINT
 
   [[nodiscard]] bool ok() const noexcept { return outcome_.index() == 0; }
   explicit operator bool() const noexcept { return ok(); }

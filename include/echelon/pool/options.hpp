@@ -9,15 +9,15 @@ namespace echelon::pool {
 
 /// How the tasks of one call are given out. What is left out is the Pool's.
 struct TaskOptions {
-  std::optional<std::uint64_t> chunk = std::nullopt;           ///< tasks a message [as many as take about 1 ms]
-  std::optional<schedule::Schedule> schedule = std::nullopt;   ///< chunk sizes, where the input's size is known; `chunk`
-                                                               ///< is then the least size
-  std::optional<std::uint64_t> prefetch = std::nullopt;        ///< chunks that wait on a worker behind the one that
-                                                               ///< runs [1, and more while they are short]
-  std::optional<unsigned> retries = std::nullopt;              ///< of a task that throws, elsewhere first [0]
-  std::optional<unsigned> crash_limit = std::nullopt;          ///< workers that may die over a task [2]
-  std::optional<std::uint64_t> window = std::nullopt;          ///< imap: tasks that are read but whose results were
-                                                               ///< not taken [4096, and fewer where they are large]
+  std::optional<std::uint64_t> chunk = std::nullopt;          ///< tasks a message [as many as take about 1 ms]
+  std::optional<schedule::Schedule> schedule = std::nullopt;  ///< chunk sizes, where the input's size is known; `chunk`
+                                                              ///< is then the least size
+  std::optional<std::uint64_t> prefetch = std::nullopt;       ///< chunks that wait on a worker behind the one that
+                                                              ///< runs [1, and more while they are short]
+  std::optional<unsigned> retries = std::nullopt;             ///< of a task that throws, elsewhere first [0]
+  std::optional<unsigned> crash_limit = std::nullopt;         ///< workers that may die over a task [2]
+  std::optional<std::uint64_t> window = std::nullopt;         ///< imap: tasks that are read but whose results were
+                                                              ///< not taken [4096, and fewer where they are large]
 };
 
 struct PoolOptions {

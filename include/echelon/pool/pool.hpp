@@ -81,8 +81,7 @@ class Pool {
 
   /// One call.
   template <typename F, typename... Arguments>
-  requires(!std::same_as<std::remove_cvref_t<F>, TaskOptions>)
-  auto apply_async(F function, Arguments&&... arguments) {
+  requires(!std::same_as<std::remove_cvref_t<F>, TaskOptions>) auto apply_async(F function, Arguments&&... arguments) {
     return apply_async(TaskOptions{}, std::move(function), std::forward<Arguments>(arguments)...);
   }
   template <typename F, typename... Arguments>
@@ -92,8 +91,8 @@ class Pool {
     check_open();
     auto promise = std::make_shared<detail::Promise<std::remove_cvref_t<R>>>();
     promise->crew = crew_;
-    auto job = std::make_shared<detail::ApplyJob<A, std::remove_cvref_t<R>>>(
-        promise, A{std::forward<Arguments>(arguments)...});
+    auto job = std::make_shared<detail::ApplyJob<A, std::remove_cvref_t<R>>>(promise,
+                                                                             A{std::forward<Arguments>(arguments)...});
     detail::set_type<detail::Call::spread, F, A>(*job, function);
     set_options(*job, options);
     submit(std::move(job));

@@ -63,7 +63,8 @@ class ImapStream : public Stream<Kept<R>> {
 /// The results of imap() and imap_unordered(), which come while one takes them. Leaving early cancels what has not
 /// begun. A failed task is thrown as a TaskError where its result would stand, and one can go on after it:
 ///
-///     for (auto at = results.begin(); at != results.end(); ++at) { try { use(*at); } catch (const TaskError& e) {...} }
+///     for (auto at = results.begin(); at != results.end(); ++at) { try { use(*at); } catch (const TaskError& e) {...}
+///     }
 template <typename R>
 class Results {
  public:
@@ -110,8 +111,7 @@ class Results {
   template <typename Rep, typename Period>
   [[nodiscard]] std::optional<Value> next_for(std::chrono::duration<Rep, Period> limit) {
     bool late = false;
-    auto outcome =
-        stream_->next(detail::Clock::now() + std::chrono::ceil<detail::Clock::duration>(limit), late);
+    auto outcome = stream_->next(detail::Clock::now() + std::chrono::ceil<detail::Clock::duration>(limit), late);
     if (late) throw TimeoutError("no result within the time that was given for it");
     return value_of(std::move(outcome));
   }

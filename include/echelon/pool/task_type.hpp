@@ -26,8 +26,8 @@ struct CodeAddress {
 /// Throws std::runtime_error where this rank has no such place: it runs another program.
 [[nodiscard]] const void* decode(CodeAddress address);
 
-/// Throws std::invalid_argument where the bytes of a function object hold an address of this process, which means nothing
-/// to another rank.
+/// Throws std::invalid_argument where the bytes of a function object hold an address of this process, which means
+/// nothing to another rank.
 void refuse_addresses(std::span<const std::byte> function);
 
 /// What a worker needs to run tasks of one type; the master sends the address of one of these.
@@ -55,10 +55,11 @@ concept SendableFunction = function_pointer<F> || std::is_trivially_copyable_v<F
 
 template <typename F>
 void pack_function(comm::Packer& to, const F& function) {
-  static_assert(SendableFunction<F>,
-                "echelon: this function object cannot be sent to another rank. A lambda may capture only what is "
-                "trivially copyable, by value: numbers and structs of numbers, not strings, vectors or references. Pass "
-                "these as arguments, or write a struct with operator() and a Boost.Serialization serialize().");
+  static_assert(
+      SendableFunction<F>,
+      "echelon: this function object cannot be sent to another rank. A lambda may capture only what is "
+      "trivially copyable, by value: numbers and structs of numbers, not strings, vectors or references. Pass "
+      "these as arguments, or write a struct with operator() and a Boost.Serialization serialize().");
   if constexpr (function_pointer<F>) {
     to.put(encode(reinterpret_cast<const void*>(function)));
   } else if constexpr (std::is_trivially_copyable_v<F>) {
@@ -98,13 +99,11 @@ constexpr std::optional<std::size_t> sum_of_sizes() {
   return (std::size_t{0} + ... + *FixedSize<Ts>::value);
 }
 template <typename A, typename B>
-requires(!comm::detail::as_it_lies<std::pair<A, B>>)
-struct FixedSize<std::pair<A, B>> {
+requires(!comm::detail::as_it_lies<std::pair<A, B>>) struct FixedSize<std::pair<A, B>> {
   static constexpr std::optional<std::size_t> value = sum_of_sizes<A, B>();
 };
 template <typename... Ts>
-requires(!comm::detail::as_it_lies<std::tuple<Ts...>>)
-struct FixedSize<std::tuple<Ts...>> {
+requires(!comm::detail::as_it_lies<std::tuple<Ts...>>) struct FixedSize<std::tuple<Ts...>> {
   static constexpr std::optional<std::size_t> value = sum_of_sizes<Ts...>();
 };
 
