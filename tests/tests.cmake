@@ -41,3 +41,9 @@ echelon_test(NAME cli.report TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${progra
 echelon_test(NAME cli.readme TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test}
              "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
 echelon_test(NAME cli.nodes TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
+
+# A program with a Pool whose ranks are killed.
+add_executable(losses app/losses.cpp)
+target_link_libraries(losses PRIVATE echelon echelon_warnings)
+echelon_test(NAME app.losses TIMEOUT 300 PROCESSORS 2 LABEL cli
+             DEFINES "ECHELON_LOSSES=\"$<TARGET_FILE:losses>\"" ${program_under_test})
