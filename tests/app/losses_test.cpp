@@ -140,7 +140,8 @@ TEST_F(losses, a_task_that_kills_each_worker_fails_at_the_crash_limit_and_the_re
 TEST_F(losses, of_all_workers_end_the_run_as_broken) {
   RunningProgram running{program({"100000", "1000", "-1"}), options()};
   for (const auto& [rank, pid] : ranks_at_work(running)) {
-    if (rank != 0) EXPECT_EQ(kill(pid, SIGKILL), 0);
+    if (rank == 0) continue;
+    EXPECT_EQ(kill(pid, SIGKILL), 0);
   }
   const Outcome outcome = running.wait();
   EXPECT_EQ(outcome.exit_code, 4) << outcome;
