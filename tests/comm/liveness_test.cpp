@@ -224,6 +224,41 @@ class Peer {
   bool is_connected_ = true;
 };
 
+/// A healthy worker, on a thread of its own, that counts the master's heartbeats.
+class Pulse {
+ public:
+  Pulse(int rank, const Invitation& invitation) : peer_{invitation}, is_in_{peer_.enter(rank, invitation)} {
+    thread_ = std::thread{[this] {
+      while (!is_stopping_) {
+        const auto message = peer_.next(10ms);
+        if (!message || message->kind != heartbeat) continue;
+        peer_.send({.kind = heartbeat});
+        ++count_;
+      }
+    }};
+  }
+  ~Pulse() {
+    is_stopping_ = true;
+    thread_.join();
+  }
+  Pulse(const Pulse&) = delete;
+  Pulse& operator=(const Pulse&) = delete;
+
+  [[nodiscard]] bool is_in() const { return is_in_; }
+  /// Returns when so many more have come.
+  [[nodiscard]] bool count(int more) const {
+    const int until = count_ + more;
+    return wait_until([&] { return count_ >= until; }, limit);
+  }
+
+ private:
+  Peer peer_;
+  bool is_in_;
+  std::atomic<int> count_ = 0;
+  std::atomic<bool> is_stopping_ = false;
+  std::thread thread_;
+};
+
 bool port_is_closed(const Invitation& invitation) { return !Peer{invitation}.is_connected(); }
 
 // ---- processes ----
@@ -718,24 +753,18 @@ TEST(liveness, worker_that_dies_while_others_are_awaited_is_lost_and_does_not_co
 TEST(liveness, stopped_worker_is_lost_once_and_ends_itself_when_it_is_continued) {
   Child child{worker(1, patient)};
   LivenessMonitor monitor{3, impatient};
-  const Peer counting{monitor.invitation()};
   child.tell(monitor.invitation());
   ASSERT_EQ(child.line(), "in");
-  ASSERT_TRUE(counting.enter(2, monitor.invitation()));
+  const Pulse pulse{2, monitor.invitation()};
   ASSERT_THAT(monitor.wait_for_workers(limit), IsEmpty());
   child.stop();
-  ASSERT_TRUE(counting.next_of(heartbeat)) << "the master goes on";
-  std::vector<std::string> news;
-  while (news.empty() && counting.next_of(heartbeat)) {
-    for (const auto& one : monitor.news()) news.push_back(text_of(one));
-  }
-  EXPECT_THAT(news, ElementsAre("lost 1 silent"));
+  EXPECT_THAT(news_of(monitor, 1), ElementsAre("lost 1 silent"));
   monitor.request(1, 1);
   child.signal(SIGCONT);
   EXPECT_EQ(child.line(), "ended");
   EXPECT_EQ(child.exit_status(), 50);
-  EXPECT_TRUE(counting.count_heartbeats(15));
-  EXPECT_FALSE(monitor.has_news()) << text_of(monitor.news().at(0));
+  EXPECT_TRUE(pulse.count(15));
+  EXPECT_FALSE(monitor.has_news());
 }
 
 TEST(liveness, silent_worker_is_lost_and_not_heard_any_more) {
@@ -760,12 +789,11 @@ TEST(liveness, silent_worker_is_lost_and_not_heard_any_more) {
 
 TEST(liveness, idle_workers_stay) {
   LivenessMonitor monitor{4, impatient};
-  const Peer counting{monitor.invitation()};
-  ASSERT_TRUE(counting.enter(1, monitor.invitation()));
+  const Pulse pulse{1, monitor.invitation()};
   const Worker second{2, monitor.invitation(), impatient};
   const Worker third{3, monitor.invitation(), impatient};
   ASSERT_THAT(monitor.wait_for_workers(limit), IsEmpty());
-  EXPECT_TRUE(counting.count_heartbeats(40));
+  EXPECT_TRUE(pulse.count(40));
   EXPECT_FALSE(monitor.has_news());
   EXPECT_EQ(second.masters_lost, 0);
   EXPECT_EQ(third.masters_lost, 0);
@@ -1072,12 +1100,11 @@ TEST(liveness, request_to_a_rank_that_has_left_says_that_it_is_lost) {
 TEST(liveness, rank_that_said_goodbye_may_be_silent) {
   LivenessMonitor monitor{3, impatient};
   const Peer silent{monitor.invitation()};
-  const Peer counting{monitor.invitation()};
   ASSERT_TRUE(silent.enter(1, monitor.invitation()));
-  ASSERT_TRUE(counting.enter(2, monitor.invitation()));
+  const Pulse pulse{2, monitor.invitation()};
   ASSERT_THAT(monitor.wait_for_workers(limit), IsEmpty());
   silent.send({.kind = goodbye});
-  EXPECT_TRUE(counting.count_heartbeats(20));
+  EXPECT_TRUE(pulse.count(20));
   EXPECT_FALSE(monitor.has_news());
 }
 
@@ -1465,10 +1492,11 @@ TEST(liveness, destructors_do_not_wait_for_a_master_that_says_nothing) {
 }
 
 TEST(liveness, destructors_do_not_wait_for_workers_that_say_nothing) {
-  auto monitor = std::make_unique<LivenessMonitor>(3, patient);
+  auto monitor = std::make_unique<LivenessMonitor>(3, brisk);
   const Peer silent{monitor->invitation()};
   const Peer stranger{monitor->invitation()};
   ASSERT_TRUE(silent.enter(1, monitor->invitation()));
+  ASSERT_TRUE(silent.next_of(heartbeat, false)) << "it is in";
   monitor->goodbye();
   const auto begin = Clock::now();
   monitor.reset();
@@ -1515,8 +1543,7 @@ TEST(liveness, idle_threads_wake_once_a_period) {
   constexpr int ranks = 9;
   constexpr int periods = 20;
   LivenessMonitor monitor{ranks, options};
-  const Peer counting{monitor.invitation()};
-  ASSERT_TRUE(counting.enter(ranks - 1, monitor.invitation()));
+  const Pulse pulse{ranks - 1, monitor.invitation()};
   std::vector<std::unique_ptr<Worker>> workers;
   for (int rank = 1; rank < ranks - 1; ++rank) {
     workers.push_back(std::make_unique<Worker>(rank, monitor.invitation(), options));
@@ -1527,9 +1554,9 @@ TEST(liveness, idle_threads_wake_once_a_period) {
     for (const std::string& status : statuses()) counts.push_back(number_in(status, "voluntary_ctxt_switches", 10));
     return counts;
   };
-  ASSERT_TRUE(counting.count_heartbeats(2));
+  ASSERT_TRUE(pulse.count(2));
   const auto before = wakes();
-  ASSERT_TRUE(counting.count_heartbeats(periods));
+  ASSERT_TRUE(pulse.count(periods));
   const auto after = wakes();
   ASSERT_EQ(before.size(), static_cast<std::size_t>(ranks - 1)) << "the master's thread and seven workers'";
   ASSERT_EQ(after.size(), before.size());
