@@ -1,4 +1,4 @@
-// Every test that waits for silence takes a short one; every other takes one of a minute, so that nothing but what it
+// Every test that waits for silence takes a short one; every other takes one of minutes, so that nothing but what it
 // is about can end its waiting.
 #include <algorithm>
 #include <array>
@@ -27,6 +27,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -57,8 +58,8 @@ using Invitation = LivenessInvitation;
 
 static_assert(std::is_trivially_copyable_v<LivenessInvitation>);
 
-constexpr milliseconds limit = 30s;  // of all that must happen
-constexpr LivenessOptions patient{.silence = 60s};
+constexpr milliseconds limit = 30s;                  // of all that must happen
+constexpr LivenessOptions patient{.silence = 600s};  // no heartbeat within the limit: what happens, happens at once
 constexpr LivenessOptions impatient{.silence = 500ms};
 constexpr LivenessOptions brisk{.silence = 3s};  // where something is seen at the next heartbeat only
 
@@ -1446,12 +1447,26 @@ TEST(liveness, worker_goes_past_all_that_is_not_the_master) {
   EXPECT_TRUE(wait_until([&] { return is_ready.load(); }, limit));
 }
 
-TEST(liveness, worker_refused_at_first_tries_again) {
-  LivenessMonitor monitor{2, {.silence = 60s, .stranger = 200ms}};
+TEST(liveness, worker_that_is_refused_tries_again) {
+  Impostors impostors;
+  const int listener = impostors.listen_on(2);
+  impostors.invite(2);
+  int count = 0;
+  const Service service{listener, [&](const Peer& peer) {
+                          if (++count < 4) return const_cast<Peer&>(peer).hang_up();
+                          (void)peer.next_of(hello);
+                          peer.send({.kind = welcome, .content = {3, 4}});
+                          (void)peer.next_of(ready);
+                          peer.send({.kind = goodbye});
+                        }};
+  const Worker worker{1, impostors.invitation};
+}
+
+TEST(liveness, worker_that_shows_a_wrong_secret_is_told_that_it_is_refused) {
+  const LivenessMonitor monitor{2, patient};
   Invitation wrong = monitor.invitation();
   wrong.shown_by_worker[0] ^= 1U;
   EXPECT_THAT(why_not(wrong, 200ms), HasSubstr("refuses this rank"));
-  const auto workers = enter_all(monitor, 2);
 }
 
 TEST(liveness, master_that_does_not_read_is_lost) {
@@ -1580,11 +1595,37 @@ TEST(liveness, programs_that_are_started_inherit_no_socket) {
       if (before.contains(fd)) continue;
       ++count;
       EXPECT_NE(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0) << fd;
+      sockaddr_storage other{};
+      socklen_t length = sizeof other;
+      if (getpeername(fd, reinterpret_cast<sockaddr*>(&other), &length) != 0) continue;
+      int no_delay = 0;
+      length = sizeof no_delay;
+      EXPECT_EQ(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, &length), 0);
+      EXPECT_NE(no_delay, 0) << "small messages would wait for others";
     }
     EXPECT_GE(count, 6) << "a listener, an epoll, two events, two ends of a connection";
     monitor.goodbye();
   }
   EXPECT_EQ(open_descriptors(), before) << "and all are closed in the end";
+}
+
+TEST(liveness, connections_close_although_a_forked_child_holds_them) {
+  LivenessMonitor monitor{3, patient};
+  auto first = std::make_unique<Worker>(1, monitor.invitation());
+  const Worker second{2, monitor.invitation()};
+  const Child child{[](const Child::Talk& talk) { (void)talk.hear(24h); }};
+  EXPECT_THAT(monitor.wait_for_workers(limit), IsEmpty());
+  first.reset();
+  EXPECT_THAT(news_of(monitor, 1), ElementsAre("lost 1 closed"));
+  monitor.goodbye();
+}
+
+TEST(liveness, port_is_closed_although_a_forked_child_holds_it) {
+  LivenessMonitor monitor{2, patient};
+  const Child child{[](const Child::Talk& talk) { (void)talk.hear(24h); }};
+  const auto workers = enter_all(monitor, 2);
+  EXPECT_TRUE(port_is_closed(monitor.invitation()));
+  monitor.goodbye();
 }
 
 }  // namespace
