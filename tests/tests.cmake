@@ -11,6 +11,7 @@ add_test(NAME package.find_package
 set_tests_properties(package.find_package PROPERTIES TIMEOUT 300 LABELS package)
 
 echelon_test(NAME comm.placement TIMEOUT 30)
+echelon_test(NAME comm.liveness TIMEOUT 300)
 echelon_mpi_test(NAME comm.session RANKS 1 2 3 4 7 TIMEOUT 60)
 echelon_mpi_test(NAME comm.collectives RANKS 1 2 3 4 7 TIMEOUT 60)
 echelon_mpi_test(NAME comm.counter RANKS 1 2 3 4 7 TIMEOUT 60)

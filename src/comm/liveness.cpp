@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include <sys/epoll.h>
 #include <sys/random.h>
@@ -55,9 +56,9 @@ struct Connection {
   enum class Stage {
     stranger,
     welcomed,  ///< has proved itself, and is to say that it is ready
-    member,
-    left,   ///< has said goodbye
-    ended,  ///< lost or given up: told to end, not heard any more
+    member,    ///< from here on it is in
+    left,      ///< has said goodbye
+    ended,     ///< lost or given up: told to end, not heard any more
   };
 
   std::uint64_t id = 0;
@@ -68,7 +69,7 @@ struct Connection {
   std::uint64_t unanswered = 0;          ///< requests
   std::uint32_t watched{};               ///< epoll's events
 
-  [[nodiscard]] bool is_proved() const { return stage != Stage::stranger && stage != Stage::welcomed; }
+  [[nodiscard]] bool is_in() const { return stage != Stage::stranger && stage != Stage::welcomed; }
 };
 
 struct Command {
@@ -102,6 +103,7 @@ struct LivenessMonitor::Impl {
       : ranks{of_ranks}, options{with}, unheard(static_cast<std::size_t>(of_ranks)), clock{longest_gap(with)} {
     connection_of.resize(static_cast<std::size_t>(ranks));
     for (int rank = 1; rank < ranks; ++rank) missing.insert(rank);
+    if (!epoll.is_open()) throw_errno("epoll_create1");
     watch(listener.get(), listener_id, EPOLLIN, EPOLL_CTL_ADD);
     watch(wakeup.fd(), wakeup_id, EPOLLIN, EPOLL_CTL_ADD);
     thread = start_thread(
@@ -133,6 +135,11 @@ struct LivenessMonitor::Impl {
   bool port_is_closed = false;
   bool goodbye_is_said = false;
 
+  void check_worker(int rank) const {
+    if (rank > 0 && rank < ranks) return;
+    throw std::out_of_range("rank " + std::to_string(rank) + " is no worker of " + std::to_string(ranks) + " ranks");
+  }
+
   void post(Command command) {
     bool first = false;
     {
@@ -152,7 +159,7 @@ struct LivenessMonitor::Impl {
   std::uint64_t last_id = wakeup_id;  // never used again: an event may come for what has just been closed
   Connections connections;
   std::vector<std::uint64_t> connection_of;  // by rank, 0 where there is none
-  std::size_t strangers = 0;                 // connections that are not proved
+  std::size_t strangers = 0;                 // connections that are not in
   RunningClock clock;
   RunningClock::Duration next_heartbeat{0};
   RunningClock::Duration accept_again{0};
@@ -205,7 +212,7 @@ struct LivenessMonitor::Impl {
     RunningClock::Duration until = next_heartbeat;
     for (const auto& [id, connection] : connections) {
       if (strangers == 0) break;
-      if (!connection.is_proved()) {
+      if (!connection.is_in()) {
         until = std::min<RunningClock::Duration>(until, connection.last_heard + options.stranger);
         break;  // the oldest
       }
@@ -236,8 +243,9 @@ struct LivenessMonitor::Impl {
         if (errno == EINTR || errno == ECONNABORTED) continue;
         // Too many open files, or too little memory: a stranger's may be the one too many. Otherwise the listener would
         // go on being ready, and this thread spinning.
-        if (!put_out_oldest_stranger()) pause_accepting();
-        continue;
+        if (put_out_oldest_stranger()) continue;
+        pause_accepting();
+        return;
       }
       if (strangers >= most_strangers + awaited()) put_out_oldest_stranger();
       const std::uint64_t id = ++last_id;
@@ -245,8 +253,11 @@ struct LivenessMonitor::Impl {
           connections.emplace(id, Connection{.id = id, .channel = Channel{std::move(socket)}}).first->second;
       connection.last_heard = clock.now();
       ++strangers;
-      watch(connection);
-      serve(connection);  // its proof is often there already
+      try {
+        serve(connection);  // its proof is often there already
+      } catch (const std::system_error&) {
+        drop(connection);  // the system watches no more of them
+      }
     }
   }
 
@@ -264,7 +275,7 @@ struct LivenessMonitor::Impl {
   }
 
   bool put_out_oldest_stranger() {
-    const auto oldest = std::ranges::find_if(connections, [](const auto& entry) { return !entry.second.is_proved(); });
+    const auto oldest = std::ranges::find_if(connections, [](const auto& entry) { return !entry.second.is_in(); });
     if (oldest == connections.end()) return false;
     drop(oldest->second);
     return true;
@@ -273,7 +284,7 @@ struct LivenessMonitor::Impl {
   void put_out_late_strangers() {
     for (auto at = connections.begin(); at != connections.end() && strangers > 0;) {
       Connection& connection = (at++)->second;
-      if (!connection.is_proved() && clock.now() >= connection.last_heard + options.stranger) drop(connection);
+      if (!connection.is_in() && clock.now() >= connection.last_heard + options.stranger) drop(connection);
     }
   }
 
@@ -301,7 +312,7 @@ struct LivenessMonitor::Impl {
   bool serve(Connection& connection) {
     connection.channel.flush();
     if (!connection.channel.receive([&](const Frame& frame) { return take(connection, frame); })) {
-      if (connection.is_proved()) lose(connection, Lost::Cause::closed);
+      if (connection.is_in()) lose(connection, Lost::Cause::closed);
       drop(connection);
       return false;
     }
@@ -372,7 +383,7 @@ struct LivenessMonitor::Impl {
   }
 
   void drop(Connection& connection) {
-    if (connection.is_proved()) {
+    if (connection.is_in()) {
       connection_of.at(static_cast<std::size_t>(connection.rank)) = 0;
     } else {
       --strangers;
@@ -414,7 +425,7 @@ struct LivenessMonitor::Impl {
     for (auto at = connections.begin(); at != connections.end();) {
       Connection& connection = (at++)->second;
       // Nobody is judged before all that has arrived is read.
-      if (!connection.is_proved() || !serve(connection)) continue;
+      if (!connection.is_in() || !serve(connection)) continue;
       if (connection.stage == Connection::Stage::ended) continue;
       const bool is_awaited = connection.stage == Connection::Stage::member || connection.unanswered > 0;
       if (is_awaited && !leaving && clock.now() - connection.last_heard > options.silence) {
@@ -472,7 +483,7 @@ struct LivenessMonitor::Impl {
     leaving = true;
     for (auto at = connections.begin(); at != connections.end();) {
       Connection& connection = (at++)->second;
-      if (connection.is_proved()) tell(connection, {.kind = Frame::Kind::goodbye});
+      if (connection.is_in()) tell(connection, {.kind = Frame::Kind::goodbye});
     }
     close_port();
     const std::lock_guard lock{mutex};
@@ -510,11 +521,12 @@ std::vector<LivenessMonitor::News> LivenessMonitor::news() {
 }
 
 void LivenessMonitor::request(int rank, std::uint64_t value) {
-  (void)impl_->unheard.at(static_cast<std::size_t>(rank));
+  impl_->check_worker(rank);
   impl_->post({Command::What::request, rank, value});
 }
 
 void LivenessMonitor::end(int rank) {
+  impl_->check_worker(rank);
   {
     const std::lock_guard lock{impl_->mutex};
     impl_->unheard.at(static_cast<std::size_t>(rank)) = true;

@@ -80,8 +80,9 @@ Channel find_master(int rank, const LivenessInvitation& invitation, milliseconds
   std::vector<Place> places = places_of(invitation);
   const Clock::time_point end = Clock::now() + limit;
   const auto count = static_cast<int>(std::max<std::size_t>(places.size(), 1));
-  for (Clock::duration a_place = std::min<Clock::duration>(limit / (2 * count), std::chrono::seconds{1});;
-       a_place *= 2) {
+  for (Clock::duration a_place =
+           std::clamp<Clock::duration>(limit / (2 * count), milliseconds{10}, std::chrono::seconds{1});
+       ; a_place *= 2) {
     for (Place& place : places) {
       const Clock::time_point now = Clock::now();
       if (now >= end) break;
@@ -206,6 +207,7 @@ LivenessBeacon::~LivenessBeacon() = default;
 void LivenessBeacon::goodbye() {
   impl_->goodbye_is_said = true;
   (void)impl_->send({.kind = Frame::Kind::goodbye});
+  impl_->wakeup.signal();  // for the thread to send what could not be sent yet
 }
 
 }  // namespace echelon::comm

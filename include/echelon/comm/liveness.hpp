@@ -93,7 +93,8 @@ class LivenessMonitor {
   std::unique_ptr<Impl> impl_;
 };
 
-/// A worker's end, with one background thread, on which the handlers are called. They must not throw, nor destroy it.
+/// A worker's end, with one background thread, on which the handlers are called. They must not throw,
+/// nor destroy it; while one runs, heartbeats wait.
 class LivenessBeacon {
  public:
   struct Handlers {
