@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include <echelon/base/error.hpp>
-#include <echelon/measure/machine.hpp>
 #include <echelon/launch/chatter_filter.hpp>
 #include <echelon/launch/launcher.hpp>
+#include <echelon/measure/machine.hpp>
 
 namespace echelon::launch {
 namespace {
