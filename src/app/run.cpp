@@ -10,6 +10,7 @@
 #include <echelon/base/error.hpp>
 #include <echelon/base/number.hpp>
 #include <echelon/launch/launcher.hpp>
+#include <echelon/launch/outcome.hpp>
 #include <echelon/pool/crew.hpp>
 #include <echelon/pool/error.hpp>
 
@@ -66,11 +67,10 @@ int run_body(int& argc, char**& argv, const std::function<int(comm::Session&)>& 
       throw base::UsageError("-n: a launcher has already started the ranks; leave -n out, or leave the launcher out");
     }
     if (ranks) {
-      std::vector<std::string> program{"/proc/self/exe"};
-      char path[4096];
-      if (auto n = readlink("/proc/self/exe", path, sizeof path - 1); n > 0) program[0].assign(path, n);
-      program.insert(program.end(), argv + 1, argv + argc);
-      return launch::launch(*ranks, 1, program);
+      launch::LaunchRequest request{
+          .ranks = *ranks, .threads = 1, .outlives_ranks = true, .program = {launch::this_executable()}};
+      request.program.insert(request.program.end(), argv + 1, argv + argc);
+      return launch::launch(request);
     }
   } catch (const base::UsageError& e) {
     return place.rank == 0 ? tell(ExitCode::usage, e.what()) : 0;
@@ -94,6 +94,7 @@ int run_body(int& argc, char**& argv, const std::function<int(comm::Session&)>& 
     session->abort(ExitCode::broken, e.what());
   }
   std::fflush(stdout);
+  launch::tell_outcome(code);  // before the session ends: that may wait for a rank that was lost just now
   return code;
 }
 

@@ -10,6 +10,7 @@
 #include <echelon/base/version.hpp>
 #include <echelon/comm/collectives.hpp>
 #include <echelon/launch/launcher.hpp>
+#include <echelon/launch/outcome.hpp>
 
 #include "app.hpp"
 
@@ -127,7 +128,7 @@ int run(int argc, char** argv, workloads::Account& account) {
   add_info(program, command);
 
   const comm::Placement place = comm::placement();
-  const bool started_by_echelon = std::getenv("ECHELON_LAUNCHED") != nullptr && place.launched;
+  const bool started_by_echelon = std::getenv(launch::launched_variable) != nullptr && place.launched;
   // One line whatever the rank count: rank 0 speaks and returns the status, the others leave it at that.
   const bool silent = place.rank != 0;
   try {
@@ -149,11 +150,9 @@ int run(int argc, char** argv, workloads::Account& account) {
   }
   if (ranks && !place.launched) {
     if (isatty(STDERR_FILENO) != 0) setenv("ECHELON_TERMINAL", "1", 1);
-    std::vector<std::string> self{"/proc/self/exe"};
-    std::array<char, 4096> path{};
-    if (const ssize_t size = readlink("/proc/self/exe", path.data(), path.size() - 1); size > 0) self[0] = path.data();
+    std::vector<std::string> self{launch::this_executable()};
     self.insert(self.end(), argv + 1, argv + argc);
-    return launch::launch(*ranks, command.threads, self);
+    return launch::launch({.ranks = *ranks, .threads = command.threads, .program = self});
   }
   return run_on_ranks(command, argc, argv, account);
 }
@@ -164,10 +163,13 @@ int run(int argc, char** argv, workloads::Account& account) {
 int main(int argc, char** argv) {
   echelon::cli::fill_standard_descriptors();
   echelon::workloads::Account account;  // the clock of this rank starts here
+  int code = static_cast<int>(echelon::base::ExitCode::broken);
   try {
-    return echelon::cli::run(argc, argv, account);
+    code = echelon::cli::run(argc, argv, account);
   } catch (const std::exception& e) {
     echelon::cli::tell(e.what());
-    return static_cast<int>(echelon::base::ExitCode::broken);
   }
+  const echelon::comm::Placement place = echelon::comm::placement();
+  if (place.launched && place.rank == 0) echelon::launch::tell_outcome(code);
+  return code;
 }

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <initializer_list>
 #include <regex>
 #include <utility>
 
@@ -9,11 +11,29 @@ namespace {
 /// Of the lines of dashes that Open MPI puts before and after what it has to say.
 constexpr std::size_t fence_length = 74;
 
-/// What mpirun adds to, or says of its own trouble with, such a text: nothing that a user could act on.
+/// Where "[HOST:PID] ", with which Open MPI begins its lines, or the beginning of it, stands: a rank's text before it
+/// may be without an end of line. The size of the text where nowhere.
+std::size_t own_begin(std::string_view text) {
+  for (std::size_t at = text.find('['); at != std::string_view::npos; at = text.find('[', at + 1)) {
+    const auto skip = [&](std::size_t from, const char* set) {
+      return std::min(text.find_first_not_of(set, from), text.size());
+    };
+    std::size_t end = skip(at + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._");
+    if (end == text.size()) return at;
+    if (text[end] != ':' || end == at + 1) continue;
+    end = skip(end + 1, "0123456789");
+    if (end == text.size() || text.substr(end).starts_with("] ") || text.substr(end) == "]") return at;
+  }
+  return text.size();
+}
+
+/// What mpirun adds to, or says of its own trouble with, what it has to say: nothing that a user could act on.
 bool is_aside(std::string_view line) {
   const auto says = [&](std::string_view words) { return line.find(words) != std::string_view::npos; };
-  return line.starts_with('[') && (says(" sent help message ") || says("\"orte_base_help_aggregate\"") ||
-                                   (says("ORTE_ERROR_LOG") && says("show_help.c")));
+  return says(" sent help message ") || says("\"orte_base_help_aggregate\"") ||
+         (says("ORTE_ERROR_LOG") && says("show_help.c")) ||
+         // Where a rank is lost: it tells the others, and does not know how.
+         (says("PMIX ERROR") && says("pmix_event_notification.c"));
 }
 
 }  // namespace
@@ -28,9 +48,10 @@ std::string ChatterFilter::feed(std::string_view bytes) {
     }
   }
   // A line that cannot become one of mpirun's need not wait for its end: a progress line has none.
-  if (!block_ && !line_.starts_with('[') && line_.find_first_not_of('-') != std::string::npos) {
-    out += line_;
-    line_.clear();
+  if (!block_ && line_.find_first_not_of('-') != std::string::npos) {
+    const std::size_t own = own_begin(line_);
+    out += line_.substr(0, own);
+    line_.erase(0, own);
   }
   return out;
 }
@@ -46,9 +67,16 @@ std::string ChatterFilter::finish() {
 }
 
 std::string ChatterFilter::take_line(std::string_view line) {
+  const std::string_view own = line.substr(own_begin(line));
+  if (const bool state = own.find(" ACTIVATE ") != std::string_view::npos; state || is_aside(own)) {
+    if (state) note_state(std::string{own});
+    const std::string_view before = line.substr(0, line.size() - own.size());
+    if (!block_) return std::string{before};
+    block_->append(before);
+    return {};
+  }
   const bool dashes = line.size() == fence_length + 1 && line.find_first_not_of('-') == fence_length;
   if (!block_) {
-    if (is_aside(line)) return {};
     if (!dashes) return std::string{line};
     block_ = line;
     return {};
@@ -71,7 +99,43 @@ bool ChatterFilter::is_about_ranks(std::string_view block) {
   const bool status =
       says("exited with non-zero status") || says("a non-zero exit code") || says("MPI_ABORT was invoked");
   rank_failed_ = rank_failed_ || status;
-  return status;
+  // The same words as where a node cannot be reached at the start, which the user must see.
+  const bool lost_node =
+      all_in_mpi_ && (says("unable to reliably start one or more daemons") || says("lost communication with a remote"));
+  return status || lost_node;
+}
+
+void ChatterFilter::note_state(const std::string& line) {
+  // "[vm:123] [[8057,0],0] ACTIVATE PROC [[8057,1],2] STATE ABORTED BY SIGNAL AT file.c:1": of daemon 0, which is
+  // mpirun, and of the first job, which are the ranks. The other daemons' lines repeat, or come before, what it says.
+  static const std::regex of_job{R"(^\[\S+ \[\[\d+,0\],0\] ACTIVATE JOB \[\d+,1\] STATE SYNC REGISTERED AT )"};
+  static const std::regex of_rank{R"(^\[\S+ \[\[\d+,0\],0\] ACTIVATE PROC \[\[\d+,1\],(\d+)\] STATE ([A-Z -]+) AT )"};
+  using Kind = Failure::Kind;
+  if (std::regex_search(line, of_job)) {
+    all_in_mpi_ = true;
+    if (failure_ && failure_->kind == Kind::ended_early) failure_.reset();  // it had been in MPI
+  }
+  std::smatch match;
+  if (!std::regex_search(line, match, of_rank)) return;
+  const int rank = std::stoi(match[1]);
+  const std::string state = match[2];
+  const auto is_one_of = [&](std::initializer_list<std::string_view> states) {
+    return std::find(states.begin(), states.end(), state) != states.end();
+  };
+  if (rank == 0 && state == "RUNNING") master_started_ = true;
+  const bool not_started = is_one_of({"FAILED TO START", "FAILED TO LAUNCH"});
+  const bool ended =
+      is_one_of({"ABORTED BY SIGNAL", "EXITED WITH NON-ZERO STATUS", "TERMINATED WITHOUT SYNC", "NORMALLY TERMINATED",
+                 "KILLED BY INTERNAL COMMAND", "COMMUNICATION FAILURE", "HEARTBEAT FAILED", "LIFELINE LOST"});
+  if (failure_) return;
+  if (not_started)
+    failure_ = {Kind::not_started, rank};
+  else if (state == "CALLED ABORT")
+    failure_ = {Kind::aborted, rank};
+  else if (ended && rank == 0)
+    failure_ = {state == "ABORTED BY SIGNAL" ? Kind::master_killed : Kind::master_ended, rank};
+  else if (ended && !all_in_mpi_)
+    failure_ = {Kind::ended_early, rank};
 }
 
 }  // namespace echelon::launch

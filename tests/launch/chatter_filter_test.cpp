@@ -1,5 +1,7 @@
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -56,6 +58,7 @@ Filtered filtered(const std::string& text) {
     EXPECT_EQ(pieces.text, whole.text) << "in pieces of " << size;
     EXPECT_EQ(pieces.filter.killed().has_value(), whole.filter.killed().has_value());
     EXPECT_EQ(pieces.filter.rank_failed(), whole.filter.rank_failed());
+    EXPECT_EQ(pieces.filter.failure().has_value(), whole.filter.failure().has_value());
   }
   return whole;
 }
@@ -114,6 +117,76 @@ TEST(chatter_filter, asides_are_kept_back) {
   EXPECT_EQ(f.text, "[a rank's own line]\n[and one without an end");
 }
 
+/// As mpirun shows states where it was told to.
+std::string state(const std::string& of, const std::string& state, int daemon = 0) {
+  return "[vm:30217] [[6903,0]," + std::to_string(daemon) + "] ACTIVATE " + of + " STATE " + state +
+         " AT ../../../../orte/mca/state/base/state_base_fns.c:692\n";
+}
+std::string state(int rank, const std::string& text, int daemon = 0) {
+  return state("PROC [[6903,1]," + std::to_string(rank) + "]", text, daemon);
+}
+std::string all_in_mpi() { return state("JOB [6903,1]", "SYNC REGISTERED"); }
+std::string running() { return state(0, "RUNNING") + state(1, "RUNNING") + state(1, "SYNC REGISTERED"); }
+
+const std::string lost_peer =
+    "[vm:27456] PMIX ERROR: BAD-PARAM in file ../../../src/event/pmix_event_notification.c at line 1033\n";
+const std::string lost_daemon = block(
+    "ORTE was unable to reliably start one or more daemons.\n"
+    "This usually is caused by:\n");
+
+TEST(chatter_filter, states_and_lost_peers_are_kept_back) {
+  const Filtered f = filtered(state("JOB [INVALID]", "PENDING INIT") + state("JOB NULL", "DAEMONS TERMINATED") +
+                              "one\n" + running() + all_in_mpi() + "42 % done" + state(1, "ABORTED BY SIGNAL") +
+                              lost_peer + "\r43 % done" + lost_peer + "\n[vm:3] mine\n[vm:3]");
+  EXPECT_EQ(f.text, "one\n42 % done\r43 % done\n[vm:3] mine\n[vm:3]");
+  EXPECT_FALSE(f.filter.failure());
+  EXPECT_TRUE(f.filter.master_started());
+}
+
+TEST(chatter_filter, states_in_the_middle_of_a_block_are_taken_out) {
+  for (std::size_t at = no_slots.find('\n') + 1; at < no_slots.size(); at = no_slots.find('\n', at) + 1) {
+    EXPECT_EQ(filtered(no_slots.substr(0, at) + state(0, "RUNNING") + no_slots.substr(at)).text, no_slots);
+  }
+}
+
+TEST(chatter_filter, loss_of_a_node_is_kept_back_but_not_of_one_that_was_never_there) {
+  EXPECT_EQ(filtered(running() + all_in_mpi() + lost_daemon).text, "");
+  EXPECT_EQ(filtered(running() + lost_daemon).text, lost_daemon);
+}
+
+TEST(chatter_filter, failure_is_what_takes_the_outcome_away) {
+  using Kind = Failure::Kind;
+  struct Case {
+    std::string text;
+    std::optional<Kind> kind;
+    int rank = 0;
+  };
+  const std::string begun = running() + all_in_mpi();
+  for (const Case& c : std::vector<Case>{
+           {begun + state(1, "IOF COMPLETE") + state(1, "ABORTED BY SIGNAL") + state(1, "NORMALLY TERMINATED"), {}},
+           {begun + state(1, "EXITED WITH NON-ZERO STATUS"), {}},
+           {begun + state(0, "IOF COMPLETE"), {}},
+           {begun + state(0, "ABORTED BY SIGNAL") + state(0, "NORMALLY TERMINATED"), Kind::master_killed},
+           {begun + state(0, "EXITED WITH NON-ZERO STATUS"), Kind::master_ended},
+           {begun + state(0, "TERMINATED WITHOUT SYNC"), Kind::master_ended},
+           {begun + state(1, "CALLED ABORT") + state(0, "ABORTED BY SIGNAL"), Kind::aborted, 1},
+           {running() + state(1, "ABORTED BY SIGNAL"), Kind::ended_early, 1},
+           {running() + state(1, "ABORTED BY SIGNAL") + all_in_mpi(), {}},
+           {state(2, "FAILED TO LAUNCH") + state(0, "FAILED TO LAUNCH"), Kind::not_started, 2},
+           // Of a daemon that is not mpirun, of a daemon itself, and of ranks that ranks have started.
+           {begun + state(0, "ABORTED BY SIGNAL", 1), {}},
+           {begun + state("PROC [[6903,0],1]", "FAILED TO START"), {}},
+           {begun + state("PROC [[6903,2],0]", "ABORTED BY SIGNAL"), {}},
+       }) {
+    const Filtered f = filtered(c.text);
+    EXPECT_EQ(f.text, "");
+    ASSERT_EQ(f.filter.failure().has_value(), c.kind.has_value()) << c.text;
+    if (!c.kind) continue;
+    EXPECT_EQ(f.filter.failure()->kind, *c.kind) << c.text;
+    EXPECT_EQ(f.filter.failure()->rank, c.rank) << c.text;
+  }
+}
+
 TEST(chatter_filter, failure_of_mpirun_itself_passes) {
   const Filtered f = filtered(no_slots);
   EXPECT_EQ(f.text, no_slots);
@@ -134,6 +207,7 @@ TEST(chatter_filter, progress_line_passes_before_it_ends) {
   EXPECT_EQ(filter.feed("\n"), "\n");
   EXPECT_EQ(filter.feed("---"), "");  // may become a line of dashes
   EXPECT_EQ(filter.feed("> here"), "---> here");
+  EXPECT_EQ(filter.feed("\n[1 of 2]"), "\n[1 of 2]");
   EXPECT_EQ(filter.finish(), "");
 }
 

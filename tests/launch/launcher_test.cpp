@@ -1,3 +1,4 @@
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,19 @@ TEST(mpirun_command, in_an_allocation_the_scheduler_places_ranks) {
                      .all_cpus_of_machine = false,
                      .in_allocation = true}),
             "mpirun -n 64 -x ECHELON_LAUNCHED -x OMP_WAIT_POLICY --map-by slot:PE=8 --bind-to core prog --points 1e9");
+}
+
+TEST(mpirun_command, job_that_outlives_ranks_is_watched) {
+  EXPECT_EQ(command({.ranks = 2, .outlives_ranks = true, .usable_cpus = 4, .usable_cores = 4}),
+            "mpirun -n 2 --host localhost:2 --mca plm isolated --mca pml ob1 --mca btl self,vader --enable-recovery "
+            "--mca state_base_verbose 1 --map-by slot:PE=1 --bind-to core prog --points 1e9");
+  EXPECT_EQ(command({.ranks = 64, .outlives_ranks = true, .in_allocation = true}),
+            "mpirun -n 64 -x ECHELON_LAUNCHED -x OMP_WAIT_POLICY --enable-recovery --mca state_base_verbose 1 --map-by "
+            "slot:PE=1 --bind-to core prog --points 1e9");
+}
+
+TEST(this_executable, is_this_test) {
+  EXPECT_EQ(std::filesystem::path{this_executable()}.filename(), "launch_launcher_test");
 }
 
 TEST(mpirun_command, arguments_are_kept_apart) {

@@ -100,6 +100,8 @@ struct RunOptions {
   /// Changes to this process's environment; nothing removes a variable.
   std::map<std::string, std::optional<std::string>> environment = {};
   std::filesystem::path folder = {};
+  /// What standard input is; empty without.
+  std::string input_file = {};
   /// Where standard output goes instead of into Outcome::out.
   std::string output_file = {};
   /// After which everything that was started is killed, and the test fails.
@@ -136,10 +138,10 @@ class RunningProgram {
     if (pid_ < 0) throw_errno("fork");
     if (pid_ == 0) {
       setpgid(0, 0);
-      const int nothing = open("/dev/null", O_RDONLY);
+      const int input = open(options_.input_file.empty() ? "/dev/null" : options_.input_file.c_str(), O_RDONLY);
       const int output = options_.output_file.empty() ? out[1] : open(options_.output_file.c_str(), O_WRONLY);
-      if (nothing < 0 || output < 0 || (!options_.folder.empty() && chdir(options_.folder.c_str()) != 0)) _exit(126);
-      dup2(nothing, STDIN_FILENO);
+      if (input < 0 || output < 0 || (!options_.folder.empty() && chdir(options_.folder.c_str()) != 0)) _exit(126);
+      dup2(input, STDIN_FILENO);
       dup2(output, STDOUT_FILENO);
       dup2(err[1], STDERR_FILENO);
       execvpe(argv[0], argv.data(), envp.data());
@@ -161,6 +163,18 @@ class RunningProgram {
   RunningProgram& operator=(const RunningProgram&) = delete;
 
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
+
+  /// Until standard error holds `text`; false where the program ends, or the time limit, before.
+  [[nodiscard]] bool wait_for_error_text(std::string_view text) {
+    const auto end = std::chrono::steady_clock::now() + options_.limit;
+    while (outcome_.err.find(text) == std::string::npos) {
+      if (pipes_[1].fd < 0 || std::chrono::steady_clock::now() > end) return false;
+      poll(pipes_.data(), pipes_.size(), 50);
+      read_from(pipes_[0], outcome_.out);
+      read_from(pipes_[1], outcome_.err);
+    }
+    return true;
+  }
 
   /// Until it has ended, and all that it started have closed its output; fails the test where that takes too long.
   [[nodiscard]] Outcome wait() {

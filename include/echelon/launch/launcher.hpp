@@ -6,10 +6,22 @@
 
 namespace echelon::launch {
 
+/// What to start as ranks.
+struct LaunchRequest {
+  std::uint64_t ranks = 1;
+  std::uint64_t threads = 1;  ///< a rank
+  /// The other ranks go on where one is lost, all but rank 0, and rank 0 ends with tell_outcome(). Otherwise a lost
+  /// rank ends the run.
+  bool outlives_ranks = false;
+  bool reads_input = false;          ///< rank 0 is given this process's standard input
+  std::vector<std::string> program;  ///< a command and its arguments
+};
+
 /// What the launch of a run depends on.
 struct LaunchPlan {
   std::uint64_t ranks = 1;
   std::uint64_t threads = 1;          ///< a rank
+  bool outlives_ranks = false;        ///< as in LaunchRequest
   std::uint64_t usable_cpus = 1;      ///< here (measure::usable_cpus)
   std::uint64_t usable_cores = 1;     ///< whole cores among them
   bool all_cpus_of_machine = true;    ///< this process is not confined to some of them
@@ -20,9 +32,15 @@ struct LaunchPlan {
 /// The command that starts `program` as ranks under Open MPI's mpirun.
 [[nodiscard]] std::vector<std::string> mpirun_command(const LaunchPlan& plan, const std::vector<std::string>& program);
 
-/// Starts `program` (a command and its arguments) as ranks, hands on what they print, and waits for their end. Signals
-/// are passed on, and a launch whose starter dies ends too. Returns the exit code for this process, after a line on
-/// standard error where ranks were killed or could not be started. May be called once, by a process without MPI.
-[[nodiscard]] int launch(std::uint64_t ranks, std::uint64_t threads, const std::vector<std::string>& program);
+/// The executable that this process runs.
+[[nodiscard]] std::string this_executable();
+
+/// Starts ranks, hands on what they print, and waits for their end. Signals are passed on, and a launch whose starter
+/// dies ends too. Returns the exit code for this process, after a line on standard error where ranks were killed or
+/// could not be started; where a signal was passed on and rank 0 told no outcome, ends this process by that signal.
+///
+/// Where the run outlives ranks, the exit code is what rank 0 told; mpirun is ended where it does not end by itself,
+/// and nothing of the run is left on this node. May be called once, by a process without MPI.
+[[nodiscard]] int launch(const LaunchRequest& request);
 
 }  // namespace echelon::launch
