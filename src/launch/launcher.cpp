@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include <echelon/base/error.hpp>
-#include <echelon/measure/machine.hpp>
 #include <echelon/launch/chatter_filter.hpp>
 #include <echelon/launch/launcher.hpp>
+#include <echelon/measure/machine.hpp>
 
 namespace echelon::launch {
 namespace {
@@ -51,7 +51,7 @@ LaunchPlan plan_here(std::uint64_t ranks, std::uint64_t threads) {
   return {
       .ranks = ranks,
       .threads = threads,
-      .usable_cpus = measure::usable_cpus(cpus.size(), measure::cgroup_cpu_quota(), measure::slurm_cpus()),
+      .usable_cpus = measure::usable_cpus(),
       .usable_cores = measure::whole_cores(cpus),
       .all_cpus_of_machine = cpus.size() == measure::online_cpus(),
       .in_allocation = is_set("SLURM_JOB_ID") || is_set("PBS_JOBID") || is_set("LSB_JOBID") || is_set("PE_HOSTFILE") ||
