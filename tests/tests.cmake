@@ -41,3 +41,18 @@ echelon_test(NAME cli.report TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${progra
 echelon_test(NAME cli.readme TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test}
              "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
 echelon_test(NAME cli.nodes TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
+
+# Programs that texts on multiprocessing show, by the number of their row in the list of these.
+echelon_test(NAME examples.output TIMEOUT 180 PROCESSORS 2 LABEL examples LAYERS measure DEFINES ${program_under_test}
+             "ECHELON_EXAMPLES=\"${PROJECT_BINARY_DIR}/examples\"")
+add_dependencies(examples_output_test echelon_program)
+echelon_examples(
+  row01_apply_async
+  row02_process
+  row03_map
+  row04_starmap_apply_map_async
+  row05_async_result
+  row09_cpu_count
+  row10_imap
+  row11_imap_unordered
+  pool)
