@@ -52,3 +52,18 @@ add_executable(losses app/losses.cpp)
 target_link_libraries(losses PRIVATE echelon echelon_warnings)
 echelon_test(NAME app.losses TIMEOUT 300 PROCESSORS 2 LABEL cli
              DEFINES "ECHELON_LOSSES=\"$<TARGET_FILE:losses>\"" ${program_under_test})
+
+# Programs that texts on multiprocessing show, by the number of their row in the list of these.
+echelon_test(NAME examples.output TIMEOUT 180 PROCESSORS 2 LABEL examples LAYERS measure DEFINES ${program_under_test}
+             "ECHELON_EXAMPLES=\"${PROJECT_BINARY_DIR}/examples\"")
+add_dependencies(examples_output_test echelon_program)
+echelon_examples(
+  row01_apply_async
+  row02_process
+  row03_map
+  row04_starmap_apply_map_async
+  row05_async_result
+  row09_cpu_count
+  row10_imap
+  row11_imap_unordered
+  pool)

@@ -16,8 +16,11 @@ namespace echelon {
 
 using app::run;
 using comm::attach;
+using comm::placement;
 using comm::Session;
+using measure::host_name;
 using measure::Record;
+using measure::usable_cpus;
 using pool::AsyncResult;
 using pool::Outcome;
 using pool::Pool;

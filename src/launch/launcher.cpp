@@ -59,7 +59,7 @@ LaunchPlan plan_here(const LaunchRequest& request) {
       .ranks = request.ranks,
       .threads = request.threads,
       .outlives_ranks = request.outlives_ranks,
-      .usable_cpus = measure::usable_cpus(cpus.size(), measure::cgroup_cpu_quota(), measure::slurm_cpus()),
+      .usable_cpus = measure::usable_cpus(),
       .usable_cores = measure::whole_cores(cpus),
       .all_cpus_of_machine = cpus.size() == measure::online_cpus(),
       .in_allocation = is_set("SLURM_JOB_ID") || is_set("PBS_JOBID") || is_set("LSB_JOBID") || is_set("PE_HOSTFILE") ||

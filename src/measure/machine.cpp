@@ -152,6 +152,8 @@ std::uint64_t usable_cpus(std::uint64_t affinity, std::optional<double> quota,
   return std::max<std::uint64_t>(usable, 1);
 }
 
+std::uint64_t usable_cpus() { return usable_cpus(affinity().size(), cgroup_cpu_quota(), slurm_cpus()); }
+
 std::optional<std::string> environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? std::nullopt : std::optional<std::string>{value};

@@ -17,7 +17,7 @@ measure::Fields machine() {
   const measure::Topology topology = measure::topology();
   std::vector<std::string> isas;
   for (const numeric::Isa isa : numeric::supported_isas()) isas.emplace_back(numeric::name(isa));
-  const std::uint64_t usable = measure::usable_cpus(cpus.size(), quota, slurm);
+  const std::uint64_t usable = measure::usable_cpus();
   measure::Fields fields{{"usable_cpus", usable},
                          {"usable_cores", std::min(usable, measure::whole_cores(cpus))},
                          {"affinity", measure::format_cpu_list(cpus)},

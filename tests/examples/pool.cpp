@@ -1,3 +1,6 @@
+// Each of Pool's calls, short: ends with 0 where all is well, and prints nothing.
+//   pool -n 3        a master and two workers
+// clang-format off
 #include <numeric>
 #include <string>
 #include <utility>

@@ -30,7 +30,9 @@ const std::map<std::string, std::set<std::string>>& layers() {
       {"pool", {"base", "schedule", "farm", "measure", "analysis", "comm"}},
       {"app", {"base", "measure", "comm", "launch", "pool"}},
       {"report", {"base", "measure", "analysis"}},
-      {"cli", {"base", "numeric", "schedule", "farm", "measure", "analysis", "comm", "launch", "workloads", "report", "pool", "app"}},
+      {"cli",
+       {"base", "numeric", "schedule", "farm", "measure", "analysis", "comm", "launch", "workloads", "report", "pool",
+        "app"}},
       {"echelon.hpp", {"base", "schedule", "measure", "comm", "pool", "app"}},
   };
   return table;
@@ -163,6 +165,17 @@ TEST(Registered, every_test_is_run) {
     EXPECT_THAT(cmake, testing::HasSubstr("NAME " + name + " ")) << file;
   }
   EXPECT_GT(tests, 10U);
+}
+
+TEST(Registered, every_example_is_built_and_run) {
+  const std::string cmake = contents(project / "tests/tests.cmake");
+  const std::string test = contents(project / "tests/examples/output_test.cpp");
+  for (const fs::path& file : sources("tests/examples")) {
+    const std::string name = file.stem();
+    if (name == "output_test") continue;
+    EXPECT_THAT(cmake, testing::ContainsRegex("\n  " + name + "[\n)]")) << file;
+    EXPECT_THAT(test, testing::HasSubstr('"' + name + '"')) << file;
+  }
 }
 
 TEST(Registered, top_level_holds_what_tools_expect_there_and_no_more) {

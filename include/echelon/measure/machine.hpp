@@ -35,6 +35,8 @@ namespace echelon::measure {
 /// a thread too), or than SLURM grants on this node.
 [[nodiscard]] std::uint64_t usable_cpus(std::uint64_t affinity, std::optional<double> quota,
                                         std::optional<std::uint64_t> slurm) noexcept;
+/// The same, of this process.
+[[nodiscard]] std::uint64_t usable_cpus();
 
 /// A look-up of environment variables: nothing where one is not set.
 using Environment = std::function<std::optional<std::string>(const char* name)>;

@@ -86,7 +86,7 @@ class Pool {
   }
   template <typename F, typename... Arguments>
   auto apply_async(TaskOptions options, F function, Arguments&&... arguments) {
-    using A = std::tuple<std::decay_t<Arguments>...>;
+    using A = std::tuple<detail::Sent<Arguments>...>;
     using R = detail::Result<detail::Call::spread, F, A>;
     check_open();
     auto promise = std::make_shared<detail::Promise<std::remove_cvref_t<R>>>();

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -86,6 +87,11 @@ F* load_function(comm::Unpacker& from) {
 }
 
 // ---- arguments and results ----
+
+/// What an argument is on its way: itself, but text for the address of a text, as in apply(f, "bob").
+template <typename T>
+using Sent = std::conditional_t<std::is_convertible_v<T, const char*> && std::is_pointer_v<std::decay_t<T>>,
+                                std::string, std::decay_t<T>>;
 
 /// Bytes of each packed value of a type; nothing where they differ.
 template <typename T>
