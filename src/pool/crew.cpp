@@ -246,6 +246,7 @@ struct Crew::Impl {
       }
     }
     bool any = receive(most_messages_a_look);
+    any = link.mailbox().has_moved() || any;
     if (link.has_news()) {
       // What a worker sent before it was lost counts.
       while (receive(most_messages_a_look)) {
