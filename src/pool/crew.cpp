@@ -127,7 +127,8 @@ struct Crew::Impl {
 
   class Inside {
    public:
-    explicit Inside(Impl& impl) : impl_{impl} {
+    /// `back_soon`: the thread comes back at once, which is sooner than the crew's own thread could be woken.
+    explicit Inside(Impl& impl, bool back_soon = false) : impl_{impl}, back_soon_{back_soon} {
       if (impl_.owner.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
         throw std::logic_error("a pool cannot be used from inside its own tasks and inputs on the master");
       }
@@ -138,7 +139,7 @@ struct Crew::Impl {
       if (impl_.broken) std::rethrow_exception(impl_.broken);
     }
     ~Inside() {
-      const bool leave_work = !impl_.jobs.empty() && impl_.session.size() > 1;
+      const bool leave_work = !back_soon_ && !impl_.jobs.empty() && impl_.session.size() > 1;
       impl_.owner.store({}, std::memory_order_relaxed);
       impl_.mutex.unlock();
       if (leave_work) impl_.start_own_thread();
@@ -168,6 +169,7 @@ struct Crew::Impl {
       impl_.owner.store(std::this_thread::get_id(), std::memory_order_relaxed);
     }
     Impl& impl_;
+    bool back_soon_;
   };
 
   void start_own_thread() {
@@ -505,8 +507,8 @@ Crew::Crew(const comm::Session& session) : impl_{std::make_unique<Impl>(session)
 
 Crew::~Crew() = default;
 
-farm::JobId Crew::submit(std::shared_ptr<Job> job) {
-  const Impl::Inside inside{*impl_};
+farm::JobId Crew::submit(std::shared_ptr<Job> job, bool waits) {
+  const Impl::Inside inside{*impl_, waits};
   const farm::JobId id = impl_->master.open(job->options);
   OpenJob& open = impl_->jobs[id];
   open.argument_size = job->argument_size;
