@@ -154,6 +154,7 @@ struct Mailbox::Impl {
       piece.resize(at + count);
       std::memcpy(piece.data() + at, message.bytes.data() + message.sent, count);
       send_piece(to, piece);
+      moved = true;
       ++p.under_way;
       message.sent += count;
       if (message.sent < message.bytes.size()) continue;
@@ -194,6 +195,7 @@ struct Mailbox::Impl {
   }
 
   std::optional<Message> receive() {
+    moved = false;
     if (handed_out != nullptr) post(*std::exchange(handed_out, nullptr));
     if (!complete.empty()) complete = {};
     if (!under_way.empty() || !active.empty()) go_on();
@@ -240,6 +242,7 @@ struct Mailbox::Impl {
     }
     p.body.insert(p.body.end(), bytes.begin(), bytes.end());
     ++p.to_ack;
+    moved = true;
     const bool is_complete = p.body.size() >= p.expected;
     if (p.to_ack >= pieces_an_ack || is_complete) acknowledge(from, std::exchange(p.to_ack, 0));
     if (!is_complete) return std::nullopt;
@@ -259,6 +262,7 @@ struct Mailbox::Impl {
   std::deque<Sending> under_way;
   std::vector<int> active;  // ranks with a queue
   Bytes piece;              // scratch
+  bool moved = false;       // in the last receive()
 };
 
 Mailbox::Mailbox(const Session& session) : impl_{std::make_unique<Impl>(session)} {}
@@ -291,6 +295,8 @@ void Mailbox::forget(int rank) {
     sending = impl_->under_way.erase(sending);
   }
 }
+
+bool Mailbox::has_moved() const { return impl_->moved; }
 
 bool Mailbox::has_sent_all() const { return impl_->under_way.empty() && impl_->active.empty(); }
 

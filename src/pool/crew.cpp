@@ -127,18 +127,22 @@ struct Crew::Impl {
 
   class Inside {
    public:
-    explicit Inside(Impl& impl) : impl_{impl} {
+    /// `back_soon`: the thread comes back at once, which is sooner than the crew's own thread could be woken.
+    explicit Inside(Impl& impl, bool back_soon = false) : impl_{impl}, back_soon_{back_soon} {
       if (impl_.owner.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
         throw std::logic_error("a pool cannot be used from inside its own tasks and inputs on the master");
       }
       impl_.wanted.fetch_add(1, std::memory_order_relaxed);
       impl_.mutex.lock();
       impl_.wanted.fetch_sub(1, std::memory_order_relaxed);
+      if (const std::exception_ptr broken = impl_.broken) {
+        impl_.mutex.unlock();
+        std::rethrow_exception(broken);
+      }
       impl_.owner.store(std::this_thread::get_id(), std::memory_order_relaxed);
-      if (impl_.broken) std::rethrow_exception(impl_.broken);
     }
     ~Inside() {
-      const bool leave_work = !impl_.jobs.empty() && impl_.session.size() > 1;
+      const bool leave_work = !back_soon_ && !impl_.jobs.empty() && impl_.session.size() > 1;
       impl_.owner.store({}, std::memory_order_relaxed);
       impl_.mutex.unlock();
       if (leave_work) impl_.start_own_thread();
@@ -168,6 +172,7 @@ struct Crew::Impl {
       impl_.owner.store(std::this_thread::get_id(), std::memory_order_relaxed);
     }
     Impl& impl_;
+    bool back_soon_;
   };
 
   void start_own_thread() {
@@ -246,6 +251,7 @@ struct Crew::Impl {
       }
     }
     bool any = receive(most_messages_a_look);
+    any = link.mailbox().has_moved() || any;
     if (link.has_news()) {
       // What a worker sent before it was lost counts.
       while (receive(most_messages_a_look)) {
@@ -504,8 +510,8 @@ Crew::Crew(const comm::Session& session) : impl_{std::make_unique<Impl>(session)
 
 Crew::~Crew() = default;
 
-farm::JobId Crew::submit(std::shared_ptr<Job> job) {
-  const Impl::Inside inside{*impl_};
+farm::JobId Crew::submit(std::shared_ptr<Job> job, bool waits) {
+  const Impl::Inside inside{*impl_, waits};
   const farm::JobId id = impl_->master.open(job->options);
   OpenJob& open = impl_->jobs[id];
   open.argument_size = job->argument_size;

@@ -81,10 +81,10 @@ void Pool::submit(std::shared_ptr<detail::Job> job) {
   submitted_.push_back(crew_->submit(std::move(job)));
 }
 
-void Pool::run(const std::shared_ptr<detail::Job>& job, const bool& is_finished) {
-  const farm::JobId id = crew_->submit(job);
+void Pool::run(const std::shared_ptr<detail::Job>& job, const std::function<bool()>& done) {
+  const farm::JobId id = crew_->submit(job, true);
   try {
-    crew_->wait([&] { return is_finished; });
+    crew_->wait(done);
   } catch (...) {
     crew_->cancel(id);
     throw;

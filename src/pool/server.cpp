@@ -26,6 +26,7 @@ void Server::serve() {
     if (waiting || runner_.last_end() - looked >= look_every) {
       looked = runner_.last_end();
       while (!leaving_ && receive()) any = true;
+      any = link_.mailbox().has_moved() || any;
     }
     if (const auto next = worker_.begin()) {
       run(*next);

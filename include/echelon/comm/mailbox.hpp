@@ -36,6 +36,9 @@ class Mailbox {
   void send(int to, Packer& message);
   /// The next message that is complete, and lets others go on.
   [[nodiscard]] std::optional<Message> receive();
+  /// The last receive() has moved a part of a long message, whole or not: who waits must not sleep now, as the other
+  /// end is only as fast as this one.
+  [[nodiscard]] bool has_moved() const;
 
   /// Nothing more goes to or comes from this rank.
   void forget(int rank);

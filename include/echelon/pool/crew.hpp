@@ -53,7 +53,8 @@ class Crew {
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
 
-  [[nodiscard]] farm::JobId submit(std::shared_ptr<Job> job);
+  /// `waits`: the caller calls wait() next, so that the crew's own thread need not look meanwhile.
+  [[nodiscard]] farm::JobId submit(std::shared_ptr<Job> job, bool waits = false);
   /// Nothing of the job is called any more after this.
   void cancel(farm::JobId job);
   /// Every task has its result, or the job was cancelled and none of its tasks runs.

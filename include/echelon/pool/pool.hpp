@@ -2,6 +2,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <ranges>
 #include <tuple>
@@ -86,22 +87,19 @@ class Pool {
   }
   template <typename F, typename... Arguments>
   auto apply_async(TaskOptions options, F function, Arguments&&... arguments) {
-    using A = std::tuple<detail::Sent<Arguments>...>;
-    using R = detail::Result<detail::Call::spread, F, A>;
-    check_open();
-    auto promise = std::make_shared<detail::Promise<std::remove_cvref_t<R>>>();
-    promise->crew = crew_;
-    auto job = std::make_shared<detail::ApplyJob<A, std::remove_cvref_t<R>>>(promise,
-                                                                             A{std::forward<Arguments>(arguments)...});
-    detail::set_type<detail::Call::spread, F, A>(*job, function);
-    set_options(*job, options);
+    auto [promise, job] = one_task(options, function, std::forward<Arguments>(arguments)...);
     submit(std::move(job));
-    return AsyncResult<std::remove_cvref_t<R>>{std::move(promise)};
+    return AsyncResult{std::move(promise)};
   }
   /// The same, waited for.
   template <typename F, typename... Arguments>
   auto apply(F function, Arguments&&... arguments) {
-    return apply_async(std::move(function), std::forward<Arguments>(arguments)...).get();
+    auto [promise, job] = one_task(TaskOptions{}, function, std::forward<Arguments>(arguments)...);
+    run(job, [waited = promise.get()] { return waited->is_ready(); });
+    if (promise->error) std::rethrow_exception(promise->error);
+    if constexpr (!std::is_void_v<detail::Result<detail::Call::spread, F, std::tuple<detail::Sent<Arguments>...>>>) {
+      return std::move(*promise->value);
+    }
   }
 
   /// Results in the order of the input, while they come. A range that is an lvalue must outlive the results.
@@ -137,9 +135,23 @@ class Pool {
     auto job = std::make_shared<detail::MapJob<std::ranges::ref_view<Range>, A, R>>(std::ranges::ref_view{range});
     detail::set_type<call, F, A>(*job, function);
     set_options(*job, options);
-    run(job, job->is_finished);
+    run(job, [waited = job.get()] { return waited->is_finished; });
     if (job->input.error) std::rethrow_exception(job->input.error);
     return std::move(job->collector);
+  }
+
+  /// A job of one task, and what its result comes to.
+  template <typename F, typename... Arguments>
+  auto one_task(const TaskOptions& options, const F& function, Arguments&&... arguments) {
+    using A = std::tuple<detail::Sent<Arguments>...>;
+    using R = std::remove_cvref_t<detail::Result<detail::Call::spread, F, A>>;
+    check_open();
+    auto promise = std::make_shared<detail::Promise<R>>();
+    promise->crew = crew_;
+    auto job = std::make_shared<detail::ApplyJob<A, R>>(promise, A{std::forward<Arguments>(arguments)...});
+    detail::set_type<detail::Call::spread, F, A>(*job, function);
+    set_options(*job, options);
+    return std::pair{std::move(promise), std::move(job)};
   }
 
   template <detail::Call call, typename F, typename Range>
@@ -175,8 +187,8 @@ class Pool {
 
   void check_open() const;
   void set_options(detail::Job& job, const TaskOptions& options) const;
-  /// Submits a job and waits for its end; where that throws, nothing of the job is used any more.
-  void run(const std::shared_ptr<detail::Job>& job, const bool& is_finished);
+  /// Submits a job and waits until it is `done`; where that throws, nothing of the job is used any more.
+  void run(const std::shared_ptr<detail::Job>& job, const std::function<bool()>& done);
   void submit(std::shared_ptr<detail::Job> job);
 
   const comm::Session& session_;
