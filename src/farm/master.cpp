@@ -139,28 +139,33 @@ unsigned Master::attempts(JobId id, std::uint64_t task) const {
 
 // ---- events ----
 
-void Master::take_task(Worker& w, const Tasks& tasks) {
-  if (w.leases.empty() || w.leases.front().tasks.job != tasks.job || w.leases.front().tasks.first != tasks.first ||
-      w.leases.front().tasks.count < tasks.count) {
-    throw std::logic_error("a worker reported tasks " + std::to_string(tasks.first) + " to " +
-                           std::to_string(tasks.end()) + " of job " + std::to_string(tasks.job) +
-                           ", which it did not hold next");
+void Master::take_tasks(Worker& w, Tasks tasks) {
+  // A report may be of several leases: a worker adds up what it did one after the other.
+  while (tasks.count > 0) {
+    if (w.leases.empty() || w.leases.front().tasks.job != tasks.job || w.leases.front().tasks.first != tasks.first) {
+      throw std::logic_error("a worker reported tasks " + std::to_string(tasks.first) + " to " +
+                             std::to_string(tasks.end()) + " of job " + std::to_string(tasks.job) +
+                             ", which it did not hold next");
+    }
+    Chunk& lease = w.leases.front();
+    const std::uint64_t count = std::min(tasks.count, lease.tasks.count);
+    for (Tasks* part : {&tasks, &lease.tasks}) {
+      part->first += count;
+      part->count -= count;
+    }
+    lease.sequence += count;
+    w.tasks -= count;
+    if (lease.tasks.count > 0) continue;
+    w.leases.pop_front();
+    w.careful = false;
   }
-  Chunk& lease = w.leases.front();
-  lease.tasks.first += tasks.count;
-  lease.tasks.count -= tasks.count;
-  lease.sequence += tasks.count;
-  w.tasks -= tasks.count;
-  if (lease.tasks.count > 0) return;
-  w.leases.pop_front();
-  w.careful = false;
 }
 
 bool Master::done(int worker, const Tasks& tasks, std::chrono::nanoseconds time) {
   Worker& w = at(worker);
   if (!w.live) return false;
   const std::size_t leases = w.leases.size();
-  take_task(w, tasks);
+  take_tasks(w, tasks);
   Job& job = jobs_.at(tasks.job);
   job.leased -= tasks.count;
   job.finished += tasks.count;
@@ -174,7 +179,7 @@ Master::Verdict Master::failed(int worker, JobId id, std::uint64_t task) {
   Worker& w = at(worker);
   if (!w.live) return Verdict::ignored;
   const bool careful = w.careful;
-  take_task(w, {id, task, 1});
+  take_tasks(w, {id, task, 1});
   settle(worker);
   Job& job = jobs_.at(id);
   --job.leased;

@@ -167,7 +167,7 @@ class Master {
   [[nodiscard]] std::uint64_t chunk_size(Job& job) const;
   [[nodiscard]] static std::uint64_t room(const Job& job);
   Give give(int worker, const Tasks& tasks, bool careful);
-  void take_task(Worker& worker, const Tasks& tasks);
+  void take_tasks(Worker& worker, Tasks tasks);
   void give_back(const Tasks& tasks);
   void suspect(const Tasks& tasks, unsigned crashes);
   [[nodiscard]] std::optional<Action> next_suspects();
