@@ -134,7 +134,7 @@ bool Master::is_finished(JobId id) const {
 unsigned Master::attempts(JobId id, std::uint64_t task) const {
   const Job& job = jobs_.at(id);
   const auto found = job.trouble.find(task);
-  return found == job.trouble.end() ? 0 : found->second.failures + found->second.crashes;
+  return 1 + (found == job.trouble.end() ? 0 : found->second.failures + found->second.crashes);
 }
 
 // ---- events ----

@@ -84,7 +84,7 @@ class Master {
   [[nodiscard]] bool is_cancelled(JobId job) const { return jobs_.at(job).cancelled; }
   /// Forgets a finished job.
   void close(JobId job) { jobs_.erase(job); }
-  /// Attempts at a task so far, the running one included.
+  /// Attempts at a task so far, the running one included: to be asked before its end is told, when it is forgotten.
   [[nodiscard]] unsigned attempts(JobId job, std::uint64_t task) const;
 
   // ---- events; those of lost workers are ignored, which `false` says ----
