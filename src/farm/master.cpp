@@ -131,6 +131,11 @@ bool Master::is_finished(JobId id) const {
   return job.cancelled ? job.leased == 0 : job.ended && job.finished == job.read;
 }
 
+Master::Job* Master::find(JobId id) {
+  const auto found = jobs_.find(id);
+  return found == jobs_.end() || found->second.cancelled ? nullptr : &found->second;
+}
+
 unsigned Master::attempts(JobId id, std::uint64_t task) const {
   const Job& job = jobs_.at(id);
   const auto found = job.trouble.find(task);
@@ -205,10 +210,6 @@ void Master::give_back(const Tasks& tasks) {
   make_ready(tasks.job, job);
 }
 
-void Master::suspect(const Tasks& tasks, unsigned crashes) {
-  if (tasks.count > 0 && !jobs_.at(tasks.job).cancelled) suspects_.push_back({tasks, crashes});
-}
-
 bool Master::taken_back(int worker, std::uint64_t from) {
   Worker& w = at(worker);
   if (!w.live || !w.taking_back) return false;
@@ -221,7 +222,7 @@ bool Master::taken_back(int worker, std::uint64_t from) {
     w.tasks -= back.count;
     jobs_.at(back.job).leased -= back.count;
     if (lease.careful) {
-      suspect(back, w.crashes);
+      suspects_.push_back({back, w.crashes});
     } else {
       give_back(back);
     }
@@ -239,30 +240,24 @@ bool Master::lost(int worker) {
   w.live = false;
   if (!w.here) --live_;
   settle(worker);
-  // The task that it died over is known where there was one only, or where it told of each.
-  const bool culprit_known = w.careful || w.tasks == 1;
-  bool first = true;
+  // Which one it died over is known only where it held no other: the last result may have been lost with it.
+  const bool alone = w.tasks == 1;
   for (const Chunk& lease : w.leases) {
-    Tasks tasks = lease.tasks;
-    Job& job = jobs_.at(tasks.job);
-    job.leased -= tasks.count;
+    Job& job = jobs_.at(lease.tasks.job);
+    job.leased -= lease.tasks.count;
     if (job.cancelled) continue;
-    const unsigned before = lease.careful ? w.crashes : 0;
-    if (culprit_known && first) {
-      const unsigned crashes = before + 1;
-      Trouble& trouble = job.trouble[tasks.first];
-      trouble.crashes = crashes;
-      if (crashes >= job.options.crash_limit) {
-        given_up_.push_back({tasks.job, tasks.first, worker, crashes, trouble.failures + crashes});
-        ++job.finished;
-      } else {
-        suspect({tasks.job, tasks.first, 1}, crashes);
-      }
-      suspect({tasks.job, tasks.first + 1, tasks.count - 1}, before);
-    } else {
-      suspect(tasks, before + 1);
+    const unsigned crashes = (lease.careful ? w.crashes : 0) + 1;
+    if (!alone) {
+      suspects_.push_back({lease.tasks, crashes});
+      continue;
     }
-    first = false;
+    Trouble& trouble = job.trouble[lease.tasks.first];
+    trouble.crashes = crashes;
+    if (crashes < job.options.crash_limit) {
+      suspects_.push_back({lease.tasks, crashes});
+    } else {
+      given_up_.push_back({lease.tasks.job, lease.tasks.first, worker, crashes, trouble.failures + crashes});
+    }
   }
   w.leases.clear();
   w.tasks = 0;
@@ -320,13 +315,18 @@ Give Master::give(int worker, const Tasks& tasks, bool careful) {
 }
 
 std::optional<Action> Master::next() {
-  if (!given_up_.empty()) {
+  while (!given_up_.empty()) {
     const GiveUp one = given_up_.front();
     given_up_.pop_front();
+    Job* const job = find(one.job);
+    if (job == nullptr) continue;
+    ++job->finished;
     return one;
   }
   if (!suspects_.empty()) {
-    if (auto action = next_suspects()) return action;
+    if (auto action = next_suspect()) return action;
+    // While one waits for a worker without leases, nobody gets more: else none would ever be without.
+    if (!suspects_.empty()) return next_take_back(false);
   }
   if (!retries_.empty()) {
     if (auto action = next_retry(false)) return action;
@@ -342,33 +342,32 @@ std::optional<Action> Master::next_here() {
   return next_take_back(true);
 }
 
-std::optional<Action> Master::next_suspects() {
-  while (!suspects_.empty()) {
-    Suspects& front = suspects_.front();
-    const auto found = jobs_.find(front.tasks.job);
-    if (found == jobs_.end() || found->second.cancelled) {
-      suspects_.pop_front();
-      continue;
-    }
-    Job& job = found->second;
-    // Not on the master: the run would go with it.
-    const int worker = loads_first_[0];
-    const bool nobody = live_ == 0 && has_here_;
-    if (!nobody && worker == none) return std::nullopt;
-    const std::uint64_t count = nobody ? 1 : std::min(front.tasks.count, max_careful);
-    const Tasks tasks{front.tasks.job, front.tasks.first, count};
-    const unsigned crashes = front.crashes;
-    front.tasks.first += count;
-    front.tasks.count -= count;
-    if (front.tasks.count == 0) suspects_.pop_front();
-    if (nobody) {
-      ++job.finished;
-      return GiveUp{tasks.job, tasks.first, none, crashes, crashes};
-    }
-    at(worker).crashes = crashes;
-    return give(worker, tasks, true);
+std::optional<Action> Master::next_suspect() {
+  while (!suspects_.empty() && find(suspects_.front().tasks.job) == nullptr) suspects_.pop_front();
+  if (suspects_.empty()) return std::nullopt;
+  // Not on the master: the run would go with it.
+  const bool nobody = live_ == 0 && has_here_;
+  int worker = loads_first_[0];
+  if (worker == none && !nobody) return std::nullopt;
+  Suspects& front = suspects_.front();
+  const Tasks tasks{front.tasks.job, front.tasks.first, 1};
+  const unsigned crashes = front.crashes;
+  ++front.tasks.first;
+  if (--front.tasks.count == 0) suspects_.pop_front();
+  Job& job = jobs_.at(tasks.job);
+  const auto found = job.trouble.find(tasks.first);
+  if (nobody) {
+    ++job.finished;
+    const unsigned failures = found == job.trouble.end() ? 0 : found->second.failures;
+    return GiveUp{tasks.job, tasks.first, none, crashes, failures + crashes};
   }
-  return std::nullopt;
+  if (found != job.trouble.end()) {
+    const std::vector<int>& tried = found->second.tried;
+    while (worker != none && std::ranges::find(tried, worker) != tried.end()) worker = at(worker).after;
+    if (worker == none) worker = loads_first_[0];
+  }
+  at(worker).crashes = crashes;
+  return give(worker, tasks, true);
 }
 
 bool Master::tried_by_all(const Trouble& trouble) const {
@@ -382,13 +381,13 @@ bool Master::tried_by_all(const Trouble& trouble) const {
 std::optional<Action> Master::next_retry(bool here) {
   std::size_t looked_at = 0;
   for (auto at_retry = retries_.begin(); at_retry != retries_.end() && looked_at < retries_looked_at;) {
-    const auto found = jobs_.find(at_retry->job);
-    if (found == jobs_.end() || found->second.cancelled) {
+    Job* const found = find(at_retry->job);
+    if (found == nullptr) {
       at_retry = retries_.erase(at_retry);
       continue;
     }
     ++looked_at;
-    Job& job = found->second;
+    Job& job = *found;
     Trouble& trouble = job.trouble[at_retry->task];
     if (tried_by_all(trouble)) trouble.tried.clear();
     const auto fits = [&](int worker) { return std::ranges::find(trouble.tried, worker) == trouble.tried.end(); };
@@ -417,12 +416,12 @@ std::optional<Action> Master::next_retry(bool here) {
 std::optional<Action> Master::next_of_jobs(bool here) {
   for (std::size_t left = ready_.size(); left > 0; --left) {
     const JobId id = ready_.front();
-    const auto found = jobs_.find(id);
-    if (found == jobs_.end() || found->second.cancelled) {
+    Job* const found = find(id);
+    if (found == nullptr) {
       ready_.pop_front();
       continue;
     }
-    Job& job = found->second;
+    Job& job = *found;
     const std::uint64_t available = job.read - job.given;
     const bool can_read = !job.ended && !job.held;
     if (job.returned.empty() && ((available == 0 && !can_read) || room(job) == 0)) {

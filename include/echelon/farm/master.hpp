@@ -64,7 +64,6 @@ class Master {
   static constexpr std::chrono::nanoseconds ahead_time{1'000'000};  ///< of work on a worker, before it gets no more
   static constexpr std::uint64_t max_leases = 64;                   ///< chunks on a worker
   static constexpr std::uint64_t chunk_bytes = 1 << 20;             ///< of input, aimed at most
-  static constexpr std::uint64_t max_careful = 64;                  ///< tasks a chunk after a worker's death
 
   /// `here`: the master's own rank works too, as worker 0, in between (next_here()).
   Master(std::vector<int> workers, bool here);
@@ -145,15 +144,15 @@ class Master {
     bool here = false;
     bool taking_back = false;
     bool nothing_to_take_back = false;  // since the last chunk it got
-    bool careful = false;               // holds a careful chunk, and so nothing else
-    unsigned crashes = 0;               // of that chunk's tasks
+    bool careful = false;               // holds one suspect, and nothing else
+    unsigned crashes = 0;               // of that suspect
     std::deque<Chunk> leases;           // in the order in which it executes them
     std::uint64_t tasks = 0;            // in leases
     std::uint64_t sent = 0;             // the sequence of the next task
     std::size_t load = 0;               // its list in loads_
     int before = -1, after = -1;        // neighbours in that list
   };
-  struct Suspects {
+  struct Suspects {  // lost with their worker: run one by one, each on a worker that holds nothing else
     Tasks tasks;
     unsigned crashes;
   };
@@ -169,8 +168,8 @@ class Master {
   Give give(int worker, const Tasks& tasks, bool careful);
   void take_tasks(Worker& worker, Tasks tasks);
   void give_back(const Tasks& tasks);
-  void suspect(const Tasks& tasks, unsigned crashes);
-  [[nodiscard]] std::optional<Action> next_suspects();
+  [[nodiscard]] Job* find(JobId job);  // nullptr where it was closed or cancelled
+  [[nodiscard]] std::optional<Action> next_suspect();
   [[nodiscard]] std::optional<Action> next_retry(bool here);
   [[nodiscard]] std::optional<Action> next_of_jobs(bool here);
   [[nodiscard]] std::optional<Action> next_take_back(bool someone_is_idle);
