@@ -144,34 +144,38 @@ unsigned Master::attempts(JobId id, std::uint64_t task) const {
 
 // ---- events ----
 
-void Master::take_tasks(Worker& w, Tasks tasks) {
-  // A report may be of several leases: a worker adds up what it did one after the other.
-  while (tasks.count > 0) {
-    if (w.leases.empty() || w.leases.front().tasks.job != tasks.job || w.leases.front().tasks.first != tasks.first) {
-      throw std::logic_error("a worker reported tasks " + std::to_string(tasks.first) + " to " +
-                             std::to_string(tasks.end()) + " of job " + std::to_string(tasks.job) +
-                             ", which it did not hold next");
-    }
-    Chunk& lease = w.leases.front();
-    const std::uint64_t count = std::min(tasks.count, lease.tasks.count);
-    for (Tasks* part : {&tasks, &lease.tasks}) {
-      part->first += count;
-      part->count -= count;
-    }
-    lease.sequence += count;
-    w.tasks -= count;
-    if (lease.tasks.count > 0) continue;
+/// Of these, as many as the worker's front lease has; how many that were.
+std::uint64_t Master::take_off(Worker& w, const Tasks& tasks) {
+  if (w.leases.empty() || w.leases.front().tasks.job != tasks.job || w.leases.front().tasks.first != tasks.first) {
+    throw std::logic_error("a worker reported tasks " + std::to_string(tasks.first) + " to " +
+                           std::to_string(tasks.end()) + " of job " + std::to_string(tasks.job) +
+                           ", which it did not hold next");
+  }
+  Chunk& lease = w.leases.front();
+  const std::uint64_t count = std::min(tasks.count, lease.tasks.count);
+  lease.tasks.first += count;
+  lease.tasks.count -= count;
+  lease.sequence += count;
+  w.tasks -= count;
+  if (lease.tasks.count == 0) {
     w.leases.pop_front();
     w.careful = false;
   }
+  return count;
 }
 
 bool Master::done(int worker, const Tasks& tasks, std::chrono::nanoseconds time) {
   Worker& w = at(worker);
   if (!w.live) return false;
   const std::size_t leases = w.leases.size();
-  take_tasks(w, tasks);
   Job& job = jobs_.at(tasks.job);
+  // A report may be of several leases: a worker adds up what it did one after the other.
+  for (Tasks left = tasks; left.count > 0;) {
+    const std::uint64_t count = take_off(w, left);
+    if (count == 1) job.trouble.erase(left.first);  // one that had trouble is a lease of its own
+    left.first += count;
+    left.count -= count;
+  }
   job.leased -= tasks.count;
   job.finished += tasks.count;
   job.estimate->tasks = job.estimate->tasks * estimate_memory + static_cast<double>(tasks.count);
@@ -184,7 +188,7 @@ Master::Verdict Master::failed(int worker, JobId id, std::uint64_t task) {
   Worker& w = at(worker);
   if (!w.live) return Verdict::ignored;
   const bool careful = w.careful;
-  take_tasks(w, {id, task, 1});
+  (void)take_off(w, {id, task, 1});
   settle(worker);
   Job& job = jobs_.at(id);
   --job.leased;
@@ -192,6 +196,7 @@ Master::Verdict Master::failed(int worker, JobId id, std::uint64_t task) {
   ++trouble.failures;
   if (job.cancelled || trouble.failures > job.options.retries) {
     ++job.finished;
+    job.trouble.erase(task);
     return job.cancelled ? Verdict::ignored : Verdict::final;
   }
   trouble.tried.push_back(worker);
@@ -206,6 +211,10 @@ Master::Verdict Master::failed(int worker, JobId id, std::uint64_t task) {
 void Master::give_back(const Tasks& tasks) {
   Job& job = jobs_.at(tasks.job);
   if (job.cancelled) return;
+  if (tasks.count == 1 && job.trouble.contains(tasks.first)) {
+    retries_.push_front({tasks.job, tasks.first});
+    return;
+  }
   job.returned.push_front(tasks);
   make_ready(tasks.job, job);
 }
@@ -214,7 +223,7 @@ bool Master::taken_back(int worker, std::uint64_t from) {
   Worker& w = at(worker);
   if (!w.live || !w.taking_back) return false;
   w.taking_back = false;
-  w.nothing_to_take_back = true;
+  w.may_take_back = false;
   while (!w.leases.empty() && w.leases.back().sequence + w.leases.back().tasks.count > from) {
     Chunk& lease = w.leases.back();
     const std::uint64_t kept = from > lease.sequence ? from - lease.sequence : 0;
@@ -257,6 +266,7 @@ bool Master::lost(int worker) {
       suspects_.push_back({lease.tasks, crashes});
     } else {
       given_up_.push_back({lease.tasks.job, lease.tasks.first, worker, crashes, trouble.failures + crashes});
+      job.trouble.erase(lease.tasks.first);
     }
   }
   w.leases.clear();
@@ -308,7 +318,6 @@ Give Master::give(int worker, const Tasks& tasks, bool careful) {
   w.leases.push_back(chunk);
   w.tasks += tasks.count;
   w.careful = careful;
-  w.nothing_to_take_back = false;
   jobs_.at(tasks.job).leased += tasks.count;
   settle(worker);
   return {worker, chunk};
@@ -358,7 +367,11 @@ std::optional<Action> Master::next_suspect() {
   const auto found = job.trouble.find(tasks.first);
   if (nobody) {
     ++job.finished;
-    const unsigned failures = found == job.trouble.end() ? 0 : found->second.failures;
+    unsigned failures = 0;
+    if (found != job.trouble.end()) {
+      failures = found->second.failures;
+      job.trouble.erase(found);
+    }
     return GiveUp{tasks.job, tasks.first, none, crashes, failures + crashes};
   }
   if (found != job.trouble.end()) {
@@ -434,6 +447,8 @@ std::optional<Action> Master::next_of_jobs(bool here) {
       for (std::size_t load = 0; load <= max_leases && worker == none; ++load) worker = loads_first_[load];
       if (worker == none) return std::nullopt;  // for no job
       if (!can_take(at(worker), job)) worker = none;
+      // What was taken back for the master's own rank is not to return to where it came from.
+      if (worker != none && has_here_ && !job.returned.empty() && !at(worker).leases.empty()) worker = none;
     }
     const auto rotate = [&] {
       if (ready_.size() == 1) return;
@@ -446,31 +461,33 @@ std::optional<Action> Master::next_of_jobs(bool here) {
     }
     const double task_ns = job.estimate->task_ns();
     const std::uint64_t most = !here || job.chunks ? UINT64_MAX : task_ns == 0 ? 1 : tasks_in(here_time, task_ns);
+    Tasks tasks{id, 0, 0};
     if (!job.returned.empty()) {
       Tasks& front = job.returned.front();
       const auto shares = static_cast<std::uint64_t>(std::max(1, live_ + (has_here_ ? 1 : 0)));
-      const std::uint64_t count = std::min(divide_up(front.count, shares), most);
-      const Tasks tasks{id, front.first, count};
-      front.first += count;
-      front.count -= count;
+      tasks.first = front.first;
+      tasks.count = std::min(divide_up(front.count, shares), most);
+      front.first += tasks.count;
+      front.count -= tasks.count;
       if (front.count == 0) job.returned.pop_front();
-      rotate();
-      return give(worker, tasks, false);
+    } else {
+      const std::uint64_t size = std::min(chunk_size(job), most);
+      if (room(job) < size) {  // rather a whole chunk later than crumbs now
+        job.ready = false;
+        ready_.pop_front();
+        continue;
+      }
+      if (available < size && can_read) return Read{id, size - available};
+      if (available == 0) {
+        rotate();
+        continue;
+      }
+      tasks.first = job.given;
+      tasks.count = std::min(size, available);
+      job.given = tasks.end();
+      job.next_chunk = 0;
     }
-    const std::uint64_t size = std::min(chunk_size(job), most);
-    if (room(job) < size) {  // rather a whole chunk later than crumbs now
-      job.ready = false;
-      ready_.pop_front();
-      continue;
-    }
-    if (available < size && can_read) return Read{id, size - available};
-    if (available == 0) {
-      rotate();
-      continue;
-    }
-    const Tasks tasks{id, job.given, std::min(size, available)};
-    job.given = tasks.end();
-    job.next_chunk = 0;
+    at(worker).may_take_back = true;
     rotate();
     return give(worker, tasks, false);
   }
@@ -488,13 +505,13 @@ std::optional<Action> Master::next_take_back(bool someone_is_idle) {
     const int worker = cancelled_on_.back();
     cancelled_on_.pop_back();
     const Worker& w = at(worker);
-    if (w.live && !w.taking_back && !w.nothing_to_take_back && w.tasks > 0) return ask(worker);
+    if (w.live && !w.taking_back && w.tasks > 0) return ask(worker);
   }
   if (!someone_is_idle) return std::nullopt;
   int most = none;
   for (std::size_t worker = 0; worker < workers_.size(); ++worker) {
     const Worker& w = workers_[worker];
-    if (!w.live || w.here || w.taking_back || w.nothing_to_take_back || w.tasks < 2) continue;
+    if (!w.live || w.here || w.taking_back || !w.may_take_back || w.tasks < 2) continue;
     const double task_ns = jobs_.at(w.leases.front().tasks.job).estimate->task_ns();
     if (task_ns > 0 && static_cast<double>(w.tasks - 1) * task_ns < static_cast<double>(small_time.count())) continue;
     if (most == none || w.tasks > at(most).tasks) most = static_cast<int>(worker);

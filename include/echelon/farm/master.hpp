@@ -143,14 +143,14 @@ class Master {
     bool live = false;
     bool here = false;
     bool taking_back = false;
-    bool nothing_to_take_back = false;  // since the last chunk it got
-    bool careful = false;               // holds one suspect, and nothing else
-    unsigned crashes = 0;               // of that suspect
-    std::deque<Chunk> leases;           // in the order in which it executes them
-    std::uint64_t tasks = 0;            // in leases
-    std::uint64_t sent = 0;             // the sequence of the next task
-    std::size_t load = 0;               // its list in loads_
-    int before = -1, after = -1;        // neighbours in that list
+    bool may_take_back = false;   // it got more since it was last asked; retries are none: they would come back to it
+    bool careful = false;         // holds one suspect, and nothing else
+    unsigned crashes = 0;         // of that suspect
+    std::deque<Chunk> leases;     // in the order in which it executes them
+    std::uint64_t tasks = 0;      // in leases
+    std::uint64_t sent = 0;       // the sequence of the next task
+    std::size_t load = 0;         // its list in loads_
+    int before = -1, after = -1;  // neighbours in that list
   };
   struct Suspects {  // lost with their worker: run one by one, each on a worker that holds nothing else
     Tasks tasks;
@@ -166,7 +166,7 @@ class Master {
   [[nodiscard]] std::uint64_t chunk_size(Job& job) const;
   [[nodiscard]] static std::uint64_t room(const Job& job);
   Give give(int worker, const Tasks& tasks, bool careful);
-  void take_tasks(Worker& worker, Tasks tasks);
+  std::uint64_t take_off(Worker& worker, const Tasks& tasks);
   void give_back(const Tasks& tasks);
   [[nodiscard]] Job* find(JobId job);  // nullptr where it was closed or cancelled
   [[nodiscard]] std::optional<Action> next_suspect();
