@@ -19,9 +19,10 @@ constexpr double estimate_memory = 0.9;
 
 std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return a / b + (a % b == 0 ? 0 : 1); }
 
-std::uint64_t tasks_in(std::chrono::nanoseconds time, double task_ns) {
-  return static_cast<std::uint64_t>(std::max(1.0, static_cast<double>(time.count()) / task_ns));
-}
+/// At least one task, and no more than can be counted.
+std::uint64_t whole_tasks(double tasks) { return static_cast<std::uint64_t>(std::clamp(tasks, 1.0, 1e18)); }
+
+double tasks_in(std::chrono::nanoseconds time, double task_ns) { return static_cast<double>(time.count()) / task_ns; }
 
 }  // namespace
 
@@ -81,7 +82,7 @@ JobId Master::open(const JobOptions& options) {
     const std::uint64_t least = options.chunk.value_or(*options.schedule == schedule::Schedule::dynamic
                                                            ? schedule::default_dynamic_chunk(*options.tasks, workers)
                                                            : 1);
-    job.chunks.emplace(*options.schedule, *options.tasks, workers, least);
+    job.chunks.emplace(*options.schedule, *options.tasks, workers, std::max<std::uint64_t>(1, least));
   }
   job.estimate = &estimates_[options.kind];  // references into an unordered_map stay valid
   make_ready(id, job);
@@ -284,31 +285,35 @@ std::uint64_t Master::room(const Job& job) {
 bool Master::can_take(const Worker& w, const Job& job) const {
   if (w.leases.empty()) return true;
   if (job.options.prefetch) return w.leases.size() <= std::min(*job.options.prefetch, max_leases - 1);
+  if (job.options.schedule == schedule::Schedule::fixed) return false;  // a chunk a worker
   if (w.leases.size() < 2) return true;
   const double task_ns = job.estimate->task_ns();
   if (w.leases.size() >= max_leases || task_ns == 0) return false;
   const double held = static_cast<double>(w.tasks);
-  const double bytes = job.read == 0 ? 0 : static_cast<double>(job.bytes) / static_cast<double>(job.read);
-  return held * task_ns < static_cast<double>(ahead_time.count()) && held * bytes < 2.0 * chunk_bytes;
+  return held * task_ns < static_cast<double>(ahead_time.count()) && held * job.task_bytes() < 2.0 * chunk_bytes;
 }
 
 std::uint64_t Master::chunk_size(Job& job) const {
-  if (job.next_chunk > 0) return job.next_chunk;
-  const auto workers = static_cast<std::uint64_t>(std::max(1, live_));
+  const std::uint64_t window = job.options.window;
+  if (job.next_chunk > 0) return std::min(job.next_chunk, window);
   std::uint64_t size = 1;
   if (job.chunks) {
     const auto chunk = job.chunks->at(job.chunk_number++);
-    size = chunk ? chunk->count : 1;
+    if (chunk) size = chunk->count;
   } else if (job.options.chunk) {
-    size = std::max<std::uint64_t>(1, *job.options.chunk);
+    size = *job.options.chunk;
   } else if (const double task_ns = job.estimate->task_ns(); task_ns > 0) {
-    size = std::min(tasks_in(chunk_time, task_ns), 1 + 2 * static_cast<std::uint64_t>(job.estimate->tasks));
-    if (job.options.tasks) size = std::min(size, divide_up(*job.options.tasks - job.given, 2 * workers));
-    if (job.bytes > 0) size = std::min(size, chunk_bytes * job.read / job.bytes);
-    size = std::min(size, job.options.window / (4 * workers));
+    const auto workers = static_cast<std::uint64_t>(std::max(1, live_));
+    double most = std::min(tasks_in(chunk_time, task_ns), 1 + 2 * job.estimate->tasks);
+    if (job.bytes > 0) most = std::min(most, chunk_bytes / job.task_bytes());
+    size = std::min(whole_tasks(most), window / (4 * workers));
+    if (job.options.tasks) {
+      const std::uint64_t left = *job.options.tasks - std::min(*job.options.tasks, job.given);
+      size = std::min(size, divide_up(left, 2 * workers));
+    }
   }
-  job.next_chunk = std::clamp<std::uint64_t>(size, 1, job.options.window);
-  return job.next_chunk;
+  job.next_chunk = std::max<std::uint64_t>(1, size);
+  return std::min(job.next_chunk, window);
 }
 
 Give Master::give(int worker, const Tasks& tasks, bool careful) {
@@ -460,7 +465,9 @@ std::optional<Action> Master::next_of_jobs(bool here) {
       continue;
     }
     const double task_ns = job.estimate->task_ns();
-    const std::uint64_t most = !here || job.chunks ? UINT64_MAX : task_ns == 0 ? 1 : tasks_in(here_time, task_ns);
+    const std::uint64_t most = !here || job.chunks ? UINT64_MAX
+                               : task_ns == 0      ? 1
+                                                   : whole_tasks(tasks_in(here_time, task_ns));
     Tasks tasks{id, 0, 0};
     if (!job.returned.empty()) {
       Tasks& front = job.returned.front();
@@ -485,7 +492,8 @@ std::optional<Action> Master::next_of_jobs(bool here) {
       tasks.first = job.given;
       tasks.count = std::min(size, available);
       job.given = tasks.end();
-      job.next_chunk = 0;
+      // The rest of a schedule's chunk, where the window or what was read was smaller, comes next.
+      job.next_chunk = job.chunks ? job.next_chunk - tasks.count : 0;
     }
     at(worker).may_take_back = true;
     rotate();

@@ -124,7 +124,7 @@ class Master {
     JobOptions options;
     std::optional<schedule::Chunks> chunks;  // of options.schedule
     std::uint64_t chunk_number = 0;
-    std::uint64_t next_chunk = 0;  // its size, once decided and until it is given
+    std::uint64_t next_chunk = 0;  // its size, once decided; what is left of it, until all is given
     std::uint64_t read = 0;
     std::uint64_t given = 0;  // each task below was given out at least once
     std::uint64_t consumed = 0;
@@ -138,6 +138,10 @@ class Master {
     std::deque<Tasks> returned;  // given back before they were begun
     std::unordered_map<std::uint64_t, Trouble> trouble;
     Estimate* estimate = nullptr;
+
+    [[nodiscard]] double task_bytes() const noexcept {
+      return read == 0 ? 0 : static_cast<double>(bytes) / static_cast<double>(read);
+    }
   };
   struct Worker {
     bool live = false;
