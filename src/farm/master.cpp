@@ -316,14 +316,14 @@ std::uint64_t Master::chunk_size(Job& job) const {
   return std::min(job.next_chunk, window);
 }
 
-Give Master::give(int worker, const Tasks& tasks, bool careful) {
+Give Master::give(int worker, Job& job, const Tasks& tasks, bool careful) {
   Worker& w = at(worker);
   const Chunk chunk{tasks, w.sent, careful};
   w.sent += tasks.count;
   w.leases.push_back(chunk);
   w.tasks += tasks.count;
   w.careful = careful;
-  jobs_.at(tasks.job).leased += tasks.count;
+  job.leased += tasks.count;
   settle(worker);
   return {worker, chunk};
 }
@@ -385,7 +385,7 @@ std::optional<Action> Master::next_suspect() {
     if (worker == none) worker = loads_first_[0];
   }
   at(worker).crashes = crashes;
-  return give(worker, tasks, true);
+  return give(worker, job, tasks, true);
 }
 
 bool Master::tried_by_all(const Trouble& trouble) const {
@@ -424,7 +424,7 @@ std::optional<Action> Master::next_retry(bool here) {
     if (chosen != none) {
       const Tasks tasks{at_retry->job, at_retry->task, 1};
       retries_.erase(at_retry);
-      return give(chosen, tasks, false);
+      return give(chosen, job, tasks, false);
     }
     ++at_retry;
   }
@@ -497,7 +497,7 @@ std::optional<Action> Master::next_of_jobs(bool here) {
     }
     at(worker).may_take_back = true;
     rotate();
-    return give(worker, tasks, false);
+    return give(worker, job, tasks, false);
   }
   return std::nullopt;
 }
@@ -517,12 +517,14 @@ std::optional<Action> Master::next_take_back(bool someone_is_idle) {
   }
   if (!someone_is_idle) return std::nullopt;
   int most = none;
-  for (std::size_t worker = 0; worker < workers_.size(); ++worker) {
-    const Worker& w = workers_[worker];
-    if (!w.live || w.here || w.taking_back || !w.may_take_back || w.tasks < 2) continue;
-    const double task_ns = jobs_.at(w.leases.front().tasks.job).estimate->task_ns();
-    if (task_ns > 0 && static_cast<double>(w.tasks - 1) * task_ns < static_cast<double>(small_time.count())) continue;
-    if (most == none || w.tasks > at(most).tasks) most = static_cast<int>(worker);
+  for (std::size_t load = 1; load <= max_leases; ++load) {
+    for (int worker = loads_first_[load]; worker != none; worker = at(worker).after) {
+      const Worker& w = at(worker);
+      if (!w.may_take_back || w.tasks < 2 || (most != none && w.tasks <= at(most).tasks)) continue;
+      const double task_ns = jobs_.at(w.leases.front().tasks.job).estimate->task_ns();
+      if (task_ns > 0 && static_cast<double>(w.tasks - 1) * task_ns < static_cast<double>(small_time.count())) continue;
+      most = worker;
+    }
   }
   if (most == none) return std::nullopt;
   return ask(most);

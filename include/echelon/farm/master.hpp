@@ -169,7 +169,7 @@ class Master {
   [[nodiscard]] bool can_take(const Worker& worker, const Job& job) const;
   [[nodiscard]] std::uint64_t chunk_size(Job& job) const;
   [[nodiscard]] static std::uint64_t room(const Job& job);
-  Give give(int worker, const Tasks& tasks, bool careful);
+  Give give(int worker, Job& job, const Tasks& tasks, bool careful);
   std::uint64_t take_off(Worker& worker, const Tasks& tasks);
   void give_back(const Tasks& tasks);
   [[nodiscard]] Job* find(JobId job);  // nullptr where it was closed or cancelled
