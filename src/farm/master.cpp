@@ -413,11 +413,17 @@ std::optional<Action> Master::next_retry(bool here) {
     if (here) {
       if (fits(here_worker)) chosen = here_worker;
     } else {
-      for (std::size_t load = 0; load <= max_leases && chosen == none; ++load) {
-        for (int worker = loads_first_[load]; worker != none; worker = at(worker).after) {
-          if (!can_take(at(worker), job) || !fits(worker)) continue;
-          chosen = worker;
-          break;
+      std::size_t load = 0;
+      while (load < max_leases && loads_first_[load] == none) ++load;
+      // Where everyone has two leases, of other jobs perhaps, it need not wait for one who has less.
+      bool anyone = load >= 2;
+      for (; load < max_leases && chosen == none; ++load, anyone = false) {
+        for (int worker = loads_first_[load]; worker != none && chosen == none; worker = at(worker).after) {
+          if (!anyone && !can_take(at(worker), job)) {
+            load = max_leases;  // nor can those with more
+            break;
+          }
+          if (fits(worker)) chosen = worker;
         }
       }
     }
@@ -461,6 +467,11 @@ std::optional<Action> Master::next_of_jobs(bool here) {
       ready_.push_back(id);
     };
     if (worker == none) {
+      // A job of less prefetch than others could wait for ever; after a round of theirs nobody gets more but it.
+      if (!here) {
+        if (!job.waits_since) job.waits_since = gives_;
+        if (gives_ - *job.waits_since > static_cast<std::uint64_t>(live_)) return std::nullopt;
+      }
       rotate();
       continue;
     }
@@ -496,6 +507,8 @@ std::optional<Action> Master::next_of_jobs(bool here) {
       job.next_chunk = job.chunks ? job.next_chunk - tasks.count : 0;
     }
     at(worker).may_take_back = true;
+    job.waits_since.reset();
+    ++gives_;
     rotate();
     return give(worker, job, tasks, false);
   }

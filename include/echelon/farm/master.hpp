@@ -134,8 +134,9 @@ class Master {
     bool ended = false;
     bool held = false;
     bool cancelled = false;
-    bool ready = false;          // in ready_
-    std::deque<Tasks> returned;  // given back before they were begun
+    bool ready = false;                        // in ready_
+    std::optional<std::uint64_t> waits_since;  // for a worker of few leases; by gives_
+    std::deque<Tasks> returned;                // given back before they were begun
     std::unordered_map<std::uint64_t, Trouble> trouble;
     Estimate* estimate = nullptr;
 
@@ -186,6 +187,7 @@ class Master {
   bool has_here_ = false;
   std::uint64_t next_job_ = 0;
   std::unordered_map<JobId, Job> jobs_;
+  std::uint64_t gives_ = 0;                                // chunks of jobs so far
   std::deque<JobId> ready_;                                // jobs that may have something to give
   std::unordered_map<std::uint64_t, Estimate> estimates_;  // by kind
   std::deque<Suspects> suspects_;
