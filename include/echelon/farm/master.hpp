@@ -15,18 +15,19 @@ namespace echelon::farm {
 
 /// How the tasks of a job are given out.
 struct JobOptions {
-  std::optional<std::uint64_t> tasks;          ///< how many there are, where that is known beforehand
-  std::optional<std::uint64_t> chunk;          ///< tasks a message; nothing: what takes about `chunk_time`
-  std::optional<schedule::Schedule> schedule;  ///< needs `tasks`; `chunk` is then its least size
-  std::optional<std::uint64_t> prefetch;       ///< chunks that wait on a worker behind the running one; nothing: 1, and
-                                               ///< more where they are short
-  std::uint64_t window = UINT64_MAX;           ///< tasks given out or done that nobody has consumed yet
-  unsigned retries = 0;                        ///< of a task that fails, on other workers first
-  unsigned crash_limit = 2;                    ///< workers that may die over a task before it counts as failed
-  std::uint64_t kind = 0;                      ///< jobs of one kind are assumed to have tasks of like duration
+  std::optional<std::uint64_t> tasks = std::nullopt;          ///< how many there are, where that is known beforehand
+  std::optional<std::uint64_t> chunk = std::nullopt;          ///< tasks a message; nothing: what takes `chunk_time`
+  std::optional<schedule::Schedule> schedule = std::nullopt;  ///< needs `tasks`; `chunk` is then its least size
+  std::optional<std::uint64_t> prefetch = std::nullopt;       ///< chunks that wait on a worker behind the running one;
+                                                              ///< nothing: 1, and more where they are short
+  std::uint64_t window = UINT64_MAX;                          ///< tasks given out or done that nobody has consumed yet
+  unsigned retries = 0;                                       ///< of a task that fails, on other workers first
+  unsigned crash_limit = 2;  ///< workers that may die over a task before it is given up; one that had company counts,
+                             ///< but the last one had none
+  std::uint64_t kind = 0;    ///< jobs of one kind are assumed to have tasks of like duration
 };
 
-/// Read up to `count` more tasks of the job's input, and tell by Master::read().
+/// Read up to `count` more tasks of the job's input, and tell by Master::read(); where there are none yet, by hold().
 struct Read {
   JobId job;
   std::uint64_t count;
@@ -67,6 +68,11 @@ class Master {
 
   /// `here`: the master's own rank works too, as worker 0, in between (next_here()).
   Master(std::vector<int> workers, bool here);
+  ~Master() = default;
+  Master(const Master&) = delete;  // a copy's jobs would point to the first one's estimates
+  Master& operator=(const Master&) = delete;
+  Master(Master&&) = default;
+  Master& operator=(Master&&) = default;
 
   // ---- jobs ----
   [[nodiscard]] JobId open(const JobOptions& options);
@@ -78,7 +84,8 @@ class Master {
   void consumed(JobId job, std::uint64_t count);
   /// Gives out no more of the job; what has begun still comes back and is not to be delivered.
   void cancel(JobId job);
-  /// All its tasks are finished, or it was cancelled and no worker holds any.
+  /// All its tasks have results, failed for good or were handed out as GiveUp; or it was cancelled and no worker holds
+  /// any.
   [[nodiscard]] bool is_finished(JobId job) const;
   [[nodiscard]] bool is_cancelled(JobId job) const { return jobs_.at(job).cancelled; }
   /// Forgets a finished job.
