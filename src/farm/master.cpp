@@ -21,9 +21,10 @@ constexpr double estimate_memory = 0.9;
 
 std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return a / b + (a % b == 0 ? 0 : 1); }
 
-std::uint64_t tasks_in(std::chrono::nanoseconds time, double task_ns) {
-  return static_cast<std::uint64_t>(std::max(1.0, static_cast<double>(time.count()) / task_ns));
-}
+/// At least one task, and no more than can be counted.
+std::uint64_t whole_tasks(double tasks) { return static_cast<std::uint64_t>(std::clamp(tasks, 1.0, 1e18)); }
+
+double tasks_in(std::chrono::nanoseconds time, double task_ns) { return static_cast<double>(time.count()) / task_ns; }
 
 }  // namespace
 
@@ -100,7 +101,7 @@ JobId Master::open(const JobOptions& options) {
     const std::uint64_t least = options.chunk.value_or(*options.schedule == schedule::Schedule::dynamic
                                                            ? schedule::default_dynamic_chunk(*options.tasks, workers)
                                                            : 1);
-    job.chunks.emplace(*options.schedule, *options.tasks, workers, least);
+    job.chunks.emplace(*options.schedule, *options.tasks, workers, std::max<std::uint64_t>(1, least));
   }
   job.estimate = &estimates_[options.kind];  // references into an unordered_map stay valid
   make_ready(id, job);
@@ -150,42 +151,51 @@ bool Master::is_finished(JobId id) const {
   return job.cancelled ? job.leased == 0 : job.ended && job.finished == job.read;
 }
 
+Master::Job* Master::find(JobId id) {
+  const auto found = jobs_.find(id);
+  return found == jobs_.end() || found->second.cancelled ? nullptr : &found->second;
+}
+
 unsigned Master::attempts(JobId id, std::uint64_t task) const {
   const Job& job = jobs_.at(id);
   const auto found = job.trouble.find(task);
-  return found == job.trouble.end() ? 0 : found->second.failures + found->second.crashes;
+  return 1 + (found == job.trouble.end() ? 0 : found->second.failures + found->second.crashes);
 }
 
 // ---- events ----
 
-void Master::take_task(Worker& w, const Tasks& tasks) {
-  Tasks left = tasks;
-  while (left.count > 0) {
-    if (w.leases.empty() || w.leases.front().tasks.job != left.job || w.leases.front().tasks.first != left.first) {
-      throw std::logic_error("a worker reported tasks " + std::to_string(tasks.first) + " to " +
-                             std::to_string(tasks.end()) + " of job " + std::to_string(tasks.job) +
-                             ", which it did not hold next");
-    }
-    Chunk& lease = w.leases.front();
-    const std::uint64_t count = std::min(lease.tasks.count, left.count);
-    left.first += count;
-    left.count -= count;
-    lease.tasks.first += count;
-    lease.tasks.count -= count;
-    lease.sequence += count;
-    w.tasks -= count;
-    if (lease.tasks.count > 0) continue;
+/// Of these, as many as the worker's front lease has; how many that were.
+std::uint64_t Master::take_off(Worker& w, const Tasks& tasks) {
+  if (w.leases.empty() || w.leases.front().tasks.job != tasks.job || w.leases.front().tasks.first != tasks.first) {
+    throw std::logic_error("a worker reported tasks " + std::to_string(tasks.first) + " to " +
+                           std::to_string(tasks.end()) + " of job " + std::to_string(tasks.job) +
+                           ", which it did not hold next");
+  }
+  Chunk& lease = w.leases.front();
+  const std::uint64_t count = std::min(tasks.count, lease.tasks.count);
+  lease.tasks.first += count;
+  lease.tasks.count -= count;
+  lease.sequence += count;
+  w.tasks -= count;
+  if (lease.tasks.count == 0) {
     w.leases.pop_front();
     w.careful = false;
   }
+  return count;
 }
 
 bool Master::done(int worker, const Tasks& tasks, std::chrono::nanoseconds time) {
   Worker& w = at(worker);
   if (!w.live) return false;
   const std::size_t leases = w.leases.size();
-  take_task(w, tasks);
   Job& job = jobs_.at(tasks.job);
+  // A report may be of several leases: a worker adds up what it did one after the other.
+  for (Tasks left = tasks; left.count > 0;) {
+    const std::uint64_t count = take_off(w, left);
+    if (count == 1) job.trouble.erase(left.first);  // one that had trouble is a lease of its own
+    left.first += count;
+    left.count -= count;
+  }
   job.leased -= tasks.count;
   job.finished += tasks.count;
   job.estimate->tasks = job.estimate->tasks * estimate_memory + static_cast<double>(tasks.count);
@@ -198,7 +208,7 @@ Master::Verdict Master::failed(int worker, JobId id, std::uint64_t task) {
   Worker& w = at(worker);
   if (!w.live) return Verdict::ignored;
   const bool careful = w.careful;
-  take_task(w, {id, task, 1});
+  (void)take_off(w, {id, task, 1});
   settle(worker);
   Job& job = jobs_.at(id);
   --job.leased;
@@ -206,6 +216,7 @@ Master::Verdict Master::failed(int worker, JobId id, std::uint64_t task) {
   ++trouble.failures;
   if (job.cancelled || trouble.failures > job.options.retries) {
     ++job.finished;
+    job.trouble.erase(task);
     return job.cancelled ? Verdict::ignored : Verdict::final;
   }
   trouble.tried.push_back(worker);
@@ -220,19 +231,19 @@ Master::Verdict Master::failed(int worker, JobId id, std::uint64_t task) {
 void Master::give_back(const Tasks& tasks) {
   Job& job = jobs_.at(tasks.job);
   if (job.cancelled) return;
+  if (tasks.count == 1 && job.trouble.contains(tasks.first)) {
+    retries_.push_front({tasks.job, tasks.first});
+    return;
+  }
   job.returned.push_front(tasks);
   make_ready(tasks.job, job);
-}
-
-void Master::suspect(const Tasks& tasks, unsigned crashes) {
-  if (tasks.count > 0 && !jobs_.at(tasks.job).cancelled) suspects_.push_back({tasks, crashes});
 }
 
 bool Master::taken_back(int worker, std::uint64_t from) {
   Worker& w = at(worker);
   if (!w.live || !w.taking_back) return false;
   w.taking_back = false;
-  w.nothing_to_take_back = true;
+  w.may_take_back = false;
   while (!w.leases.empty() && w.leases.back().sequence + w.leases.back().tasks.count > from) {
     Chunk& lease = w.leases.back();
     const std::uint64_t kept = from > lease.sequence ? from - lease.sequence : 0;
@@ -240,7 +251,7 @@ bool Master::taken_back(int worker, std::uint64_t from) {
     w.tasks -= back.count;
     jobs_.at(back.job).leased -= back.count;
     if (lease.careful) {
-      suspect(back, w.crashes);
+      suspects_.push_back({back, w.crashes});
     } else {
       give_back(back);
     }
@@ -258,29 +269,25 @@ bool Master::lost(int worker) {
   w.live = false;
   if (!w.here) --live_;
   settle(worker);
-  // The task that it died over is known where there was one only, or where it told of each.
-  const bool culprit_known = w.careful || w.tasks == 1;
-  bool first = true;
+  // Which one it died over is known only where it held no other: the last result may have been lost with it.
+  const bool alone = w.tasks == 1;
   for (const Chunk& lease : w.leases) {
-    Tasks tasks = lease.tasks;
-    Job& job = jobs_.at(tasks.job);
-    job.leased -= tasks.count;
+    Job& job = jobs_.at(lease.tasks.job);
+    job.leased -= lease.tasks.count;
     if (job.cancelled) continue;
-    const unsigned before = lease.careful ? w.crashes : 0;
-    if (culprit_known && first) {
-      const unsigned crashes = before + 1;
-      Trouble& trouble = job.trouble[tasks.first];
-      trouble.crashes = crashes;
-      if (crashes >= job.options.crash_limit) {
-        given_up_.push_back({tasks.job, tasks.first, worker, crashes, trouble.failures + crashes});
-      } else {
-        suspect({tasks.job, tasks.first, 1}, crashes);
-      }
-      suspect({tasks.job, tasks.first + 1, tasks.count - 1}, before);
-    } else {
-      suspect(tasks, before + 1);
+    const unsigned crashes = (lease.careful ? w.crashes : 0) + 1;
+    if (!alone) {
+      suspects_.push_back({lease.tasks, crashes});
+      continue;
     }
-    first = false;
+    Trouble& trouble = job.trouble[lease.tasks.first];
+    trouble.crashes = crashes;
+    if (crashes < job.options.crash_limit) {
+      suspects_.push_back({lease.tasks, crashes});
+    } else {
+      given_up_.push_back({lease.tasks.job, lease.tasks.first, worker, crashes, trouble.failures + crashes});
+      job.trouble.erase(lease.tasks.first);
+    }
   }
   w.leases.clear();
   w.tasks = 0;
@@ -297,42 +304,45 @@ std::uint64_t Master::room(const Job& job) {
 bool Master::can_take(const Worker& w, const Job& job) const {
   if (w.leases.empty()) return true;
   if (job.options.prefetch) return w.leases.size() <= std::min(*job.options.prefetch, max_leases - 1);
+  if (job.options.schedule == schedule::Schedule::fixed) return false;  // a chunk a worker
   if (w.leases.size() < 2) return true;
   const double task_ns = job.estimate->task_ns();
   if (w.leases.size() >= max_leases || task_ns == 0) return false;
   const double held = static_cast<double>(w.tasks);
-  const double bytes = job.read == 0 ? 0 : static_cast<double>(job.bytes) / static_cast<double>(job.read);
-  return held * task_ns < static_cast<double>(ahead_time.count()) && held * bytes < 2.0 * chunk_bytes;
+  return held * task_ns < static_cast<double>(ahead_time.count()) && held * job.task_bytes() < 2.0 * chunk_bytes;
 }
 
 std::uint64_t Master::chunk_size(Job& job) const {
-  if (job.next_chunk > 0) return job.next_chunk;
-  const auto workers = static_cast<std::uint64_t>(std::max(1, live_));
+  const std::uint64_t window = job.options.window;
+  if (job.next_chunk > 0) return std::min(job.next_chunk, window);
   std::uint64_t size = 1;
   if (job.chunks) {
     const auto chunk = job.chunks->at(job.chunk_number++);
-    size = chunk ? chunk->count : 1;
+    if (chunk) size = chunk->count;
   } else if (job.options.chunk) {
-    size = std::max<std::uint64_t>(1, *job.options.chunk);
+    size = *job.options.chunk;
   } else if (const double task_ns = job.estimate->task_ns(); task_ns > 0) {
-    size = std::min(tasks_in(chunk_time, task_ns), 1 + 2 * static_cast<std::uint64_t>(job.estimate->tasks));
-    if (job.options.tasks) size = std::min(size, divide_up(*job.options.tasks - job.given, 2 * workers));
-    if (job.bytes > 0) size = std::min(size, chunk_bytes * job.read / job.bytes);
-    size = std::min(size, job.options.window / (4 * workers));
+    const auto workers = static_cast<std::uint64_t>(std::max(1, live_));
+    double most = std::min(tasks_in(chunk_time, task_ns), 1 + 2 * job.estimate->tasks);
+    if (job.bytes > 0) most = std::min(most, chunk_bytes / job.task_bytes());
+    size = std::min(whole_tasks(most), window / (4 * workers));
+    if (job.options.tasks) {
+      const std::uint64_t left = *job.options.tasks - std::min(*job.options.tasks, job.given);
+      size = std::min(size, divide_up(left, 2 * workers));
+    }
   }
-  job.next_chunk = std::clamp<std::uint64_t>(size, 1, job.options.window);
-  return job.next_chunk;
+  job.next_chunk = std::max<std::uint64_t>(1, size);
+  return std::min(job.next_chunk, window);
 }
 
-Give Master::give(int worker, const Tasks& tasks, bool careful) {
+Give Master::give(int worker, Job& job, const Tasks& tasks, bool careful) {
   Worker& w = at(worker);
   const Chunk chunk{tasks, w.sent, careful};
   w.sent += tasks.count;
   w.leases.push_back(chunk);
   w.tasks += tasks.count;
   w.careful = careful;
-  w.nothing_to_take_back = false;
-  jobs_.at(tasks.job).leased += tasks.count;
+  job.leased += tasks.count;
   settle(worker);
   return {worker, chunk};
 }
@@ -341,13 +351,15 @@ std::optional<Action> Master::next() {
   while (!given_up_.empty()) {
     const GiveUp one = given_up_.front();
     given_up_.pop_front();
-    const auto found = jobs_.find(one.job);
-    if (found == jobs_.end() || found->second.cancelled) continue;
-    ++found->second.finished;
+    Job* const job = find(one.job);
+    if (job == nullptr) continue;
+    ++job->finished;
     return one;
   }
   if (!suspects_.empty()) {
-    if (auto action = next_suspects()) return action;
+    if (auto action = next_suspect()) return action;
+    // While one waits for a worker without leases, nobody gets more: else none would ever be without.
+    if (!suspects_.empty()) return next_take_back(false);
   }
   if (!retries_.empty()) {
     if (auto action = next_retry(false)) return action;
@@ -363,33 +375,36 @@ std::optional<Action> Master::next_here() {
   return next_take_back(true);
 }
 
-std::optional<Action> Master::next_suspects() {
-  while (!suspects_.empty()) {
-    Suspects& front = suspects_.front();
-    const auto found = jobs_.find(front.tasks.job);
-    if (found == jobs_.end() || found->second.cancelled) {
-      suspects_.pop_front();
-      continue;
+std::optional<Action> Master::next_suspect() {
+  while (!suspects_.empty() && find(suspects_.front().tasks.job) == nullptr) suspects_.pop_front();
+  if (suspects_.empty()) return std::nullopt;
+  // Not on the master: the run would go with it.
+  const bool nobody = live_ == 0 && has_here_;
+  int worker = loads_first_[0];
+  if (worker == none && !nobody) return std::nullopt;
+  Suspects& front = suspects_.front();
+  const Tasks tasks{front.tasks.job, front.tasks.first, 1};
+  const unsigned crashes = front.crashes;
+  ++front.tasks.first;
+  if (--front.tasks.count == 0) suspects_.pop_front();
+  Job& job = jobs_.at(tasks.job);
+  const auto found = job.trouble.find(tasks.first);
+  if (nobody) {
+    ++job.finished;
+    unsigned failures = 0;
+    if (found != job.trouble.end()) {
+      failures = found->second.failures;
+      job.trouble.erase(found);
     }
-    Job& job = found->second;
-    // Not on the master: the run would go with it.
-    const int worker = loads_first_[0];
-    const bool nobody = live_ == 0 && has_here_;
-    if (!nobody && worker == none) return std::nullopt;
-    const std::uint64_t count = nobody ? 1 : std::min(front.tasks.count, max_careful);
-    const Tasks tasks{front.tasks.job, front.tasks.first, count};
-    const unsigned crashes = front.crashes;
-    front.tasks.first += count;
-    front.tasks.count -= count;
-    if (front.tasks.count == 0) suspects_.pop_front();
-    if (nobody) {
-      ++job.finished;
-      return GiveUp{tasks.job, tasks.first, none, crashes, crashes};
-    }
-    at(worker).crashes = crashes;
-    return give(worker, tasks, true);
+    return GiveUp{tasks.job, tasks.first, none, crashes, failures + crashes};
   }
-  return std::nullopt;
+  if (found != job.trouble.end()) {
+    const std::vector<int>& tried = found->second.tried;
+    while (worker != none && std::ranges::find(tried, worker) != tried.end()) worker = at(worker).after;
+    if (worker == none) worker = loads_first_[0];
+  }
+  at(worker).crashes = crashes;
+  return give(worker, job, tasks, true);
 }
 
 bool Master::tried_by_all(const Trouble& trouble) const {
@@ -403,13 +418,13 @@ bool Master::tried_by_all(const Trouble& trouble) const {
 std::optional<Action> Master::next_retry(bool here) {
   std::size_t looked_at = 0;
   for (auto at_retry = retries_.begin(); at_retry != retries_.end() && looked_at < retries_looked_at;) {
-    const auto found = jobs_.find(at_retry->job);
-    if (found == jobs_.end() || found->second.cancelled) {
+    Job* const found = find(at_retry->job);
+    if (found == nullptr) {
       at_retry = retries_.erase(at_retry);
       continue;
     }
     ++looked_at;
-    Job& job = found->second;
+    Job& job = *found;
     Trouble& trouble = job.trouble[at_retry->task];
     if (tried_by_all(trouble)) trouble.tried.clear();
     const auto fits = [&](int worker) { return std::ranges::find(trouble.tried, worker) == trouble.tried.end(); };
@@ -417,18 +432,24 @@ std::optional<Action> Master::next_retry(bool here) {
     if (here) {
       if (fits(here_worker)) chosen = here_worker;
     } else {
-      for (std::size_t load = 0; load <= max_leases && chosen == none; ++load) {
-        for (int worker = loads_first_[load]; worker != none; worker = at(worker).after) {
-          if (!can_take(at(worker), job) || !fits(worker)) continue;
-          chosen = worker;
-          break;
+      std::size_t load = 0;
+      while (load < max_leases && loads_first_[load] == none) ++load;
+      // Where everyone has two leases, of other jobs perhaps, it need not wait for one who has less.
+      bool anyone = load >= 2;
+      for (; load < max_leases && chosen == none; ++load, anyone = false) {
+        for (int worker = loads_first_[load]; worker != none && chosen == none; worker = at(worker).after) {
+          if (!anyone && !can_take(at(worker), job)) {
+            load = max_leases;  // nor can those with more
+            break;
+          }
+          if (fits(worker)) chosen = worker;
         }
       }
     }
     if (chosen != none) {
       const Tasks tasks{at_retry->job, at_retry->task, 1};
       retries_.erase(at_retry);
-      return give(chosen, tasks, false);
+      return give(chosen, job, tasks, false);
     }
     ++at_retry;
   }
@@ -438,12 +459,12 @@ std::optional<Action> Master::next_retry(bool here) {
 std::optional<Action> Master::next_of_jobs(bool here) {
   for (std::size_t left = ready_.size(); left > 0; --left) {
     const JobId id = ready_.front();
-    const auto found = jobs_.find(id);
-    if (found == jobs_.end() || found->second.cancelled) {
+    Job* const found = find(id);
+    if (found == nullptr) {
       ready_.pop_front();
       continue;
     }
-    Job& job = found->second;
+    Job& job = *found;
     const std::uint64_t available = job.read - job.given;
     const bool can_read = !job.ended && !job.held;
     if (job.returned.empty() && ((available == 0 && !can_read) || room(job) == 0)) {
@@ -456,6 +477,8 @@ std::optional<Action> Master::next_of_jobs(bool here) {
       for (std::size_t load = 0; load <= max_leases && worker == none; ++load) worker = loads_first_[load];
       if (worker == none) return std::nullopt;  // for no job
       if (!can_take(at(worker), job)) worker = none;
+      // What was taken back for the master's own rank is not to return to where it came from.
+      if (worker != none && has_here_ && !job.returned.empty() && !at(worker).leases.empty()) worker = none;
     }
     const auto rotate = [&] {
       if (ready_.size() == 1) return;
@@ -463,42 +486,54 @@ std::optional<Action> Master::next_of_jobs(bool here) {
       ready_.push_back(id);
     };
     if (worker == none) {
+      // A job of less prefetch than others could wait for ever; after a round of theirs nobody gets more but it.
+      if (!here) {
+        if (!job.waits_since) job.waits_since = gives_;
+        if (gives_ - *job.waits_since > static_cast<std::uint64_t>(live_)) return std::nullopt;
+      }
       rotate();
       continue;
     }
     const double task_ns = job.estimate->task_ns();
-    const std::uint64_t most = !here || job.chunks ? UINT64_MAX : task_ns == 0 ? 1 : tasks_in(here_time, task_ns);
+    const std::uint64_t most = !here || job.chunks ? UINT64_MAX
+                               : task_ns == 0      ? 1
+                                                   : whole_tasks(tasks_in(here_time, task_ns));
+    Tasks tasks{id, 0, 0};
     if (!job.returned.empty()) {
       Tasks& front = job.returned.front();
       const auto shares = static_cast<std::uint64_t>(std::max(1, live_ + (has_here_ ? 1 : 0)));
-      const std::uint64_t count = std::min(divide_up(front.count, shares), most);
-      const Tasks tasks{id, front.first, count};
-      front.first += count;
-      front.count -= count;
+      tasks.first = front.first;
+      tasks.count = std::min(divide_up(front.count, shares), most);
+      front.first += tasks.count;
+      front.count -= tasks.count;
       if (front.count == 0) job.returned.pop_front();
-      rotate();
-      return give(worker, tasks, false);
+    } else {
+      const std::uint64_t size = std::min(chunk_size(job), most);
+      if (room(job) < size) {  // rather a whole chunk later than crumbs now
+        job.ready = false;
+        ready_.pop_front();
+        continue;
+      }
+      if (available < size && can_read) {
+        // Short tasks are read several chunks at a time: asking costs more than they do.
+        const bool short_ones = task_ns > 0 && task_ns < static_cast<double>(short_task.count());
+        return Read{id, std::min(room(job), short_ones ? std::max(size, short_read) : size) - available};
+      }
+      if (available == 0) {
+        rotate();
+        continue;
+      }
+      tasks.first = job.given;
+      tasks.count = std::min(size, available);
+      job.given = tasks.end();
+      // The rest of a schedule's chunk, where the window or what was read was smaller, comes next.
+      job.next_chunk = job.chunks ? job.next_chunk - tasks.count : 0;
     }
-    const std::uint64_t size = std::min(chunk_size(job), most);
-    if (room(job) < size) {  // rather a whole chunk later than crumbs now
-      job.ready = false;
-      ready_.pop_front();
-      continue;
-    }
-    if (available < size && can_read) {
-      // Short tasks are read several chunks at a time: asking costs more than they do.
-      const bool short_ones = task_ns > 0 && task_ns < static_cast<double>(short_task.count());
-      return Read{id, std::min(room(job), short_ones ? std::max(size, short_read) : size) - available};
-    }
-    if (available == 0) {
-      rotate();
-      continue;
-    }
-    const Tasks tasks{id, job.given, std::min(size, available)};
-    job.given = tasks.end();
-    job.next_chunk = 0;
+    at(worker).may_take_back = true;
+    job.waits_since.reset();
+    ++gives_;
     rotate();
-    return give(worker, tasks, false);
+    return give(worker, job, tasks, false);
   }
   return std::nullopt;
 }
@@ -514,16 +549,18 @@ std::optional<Action> Master::next_take_back(bool someone_is_idle) {
     const int worker = cancelled_on_.back();
     cancelled_on_.pop_back();
     const Worker& w = at(worker);
-    if (w.live && !w.taking_back && !w.nothing_to_take_back && w.tasks > 0) return ask(worker);
+    if (w.live && !w.taking_back && w.tasks > 0) return ask(worker);
   }
   if (!someone_is_idle) return std::nullopt;
   int most = none;
-  for (std::size_t worker = 0; worker < workers_.size(); ++worker) {
-    const Worker& w = workers_[worker];
-    if (!w.live || w.here || w.taking_back || w.nothing_to_take_back || w.tasks < 2) continue;
-    const double task_ns = jobs_.at(w.leases.front().tasks.job).estimate->task_ns();
-    if (task_ns > 0 && static_cast<double>(w.tasks - 1) * task_ns < static_cast<double>(small_time.count())) continue;
-    if (most == none || w.tasks > at(most).tasks) most = static_cast<int>(worker);
+  for (std::size_t load = 1; load <= max_leases; ++load) {
+    for (int worker = loads_first_[load]; worker != none; worker = at(worker).after) {
+      const Worker& w = at(worker);
+      if (!w.may_take_back || w.tasks < 2 || (most != none && w.tasks <= at(most).tasks)) continue;
+      const double task_ns = jobs_.at(w.leases.front().tasks.job).estimate->task_ns();
+      if (task_ns > 0 && static_cast<double>(w.tasks - 1) * task_ns < static_cast<double>(small_time.count())) continue;
+      most = worker;
+    }
   }
   if (most == none) return std::nullopt;
   return ask(most);

@@ -307,12 +307,13 @@ struct Crew::Impl {
 
   void take_failure(int worker, const farm::Tasks& task, std::string type, std::string message) {
     OpenJob& open = jobs.at(task.job);
+    const unsigned attempts = master.attempts(task.job, task.first);
     const auto verdict = master.failed(worker, task.job, task.first);
     if (verdict == farm::Master::Verdict::retry) return;
     ++tasks_failed;
     if (verdict == farm::Master::Verdict::final && open.job) {
       open.job->error({task.first, worker, seen[static_cast<std::size_t>(worker)].host, std::move(type),
-                       std::move(message), master.attempts(task.job, task.first)});
+                       std::move(message), attempts});
     }
     open.finish(task);
   }

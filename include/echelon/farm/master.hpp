@@ -15,18 +15,19 @@ namespace echelon::farm {
 
 /// How the tasks of a job are given out.
 struct JobOptions {
-  std::optional<std::uint64_t> tasks;          ///< how many there are, where that is known beforehand
-  std::optional<std::uint64_t> chunk;          ///< tasks a message; nothing: what takes about `chunk_time`
-  std::optional<schedule::Schedule> schedule;  ///< needs `tasks`; `chunk` is then its least size
-  std::optional<std::uint64_t> prefetch;       ///< chunks that wait on a worker behind the running one; nothing: 1, and
-                                               ///< more where they are short
-  std::uint64_t window = UINT64_MAX;           ///< tasks given out or done that nobody has consumed yet
-  unsigned retries = 0;                        ///< of a task that fails, on other workers first
-  unsigned crash_limit = 2;                    ///< workers that may die over a task before it counts as failed
-  std::uint64_t kind = 0;                      ///< jobs of one kind are assumed to have tasks of like duration
+  std::optional<std::uint64_t> tasks = std::nullopt;          ///< how many there are, where that is known beforehand
+  std::optional<std::uint64_t> chunk = std::nullopt;          ///< tasks a message; nothing: what takes `chunk_time`
+  std::optional<schedule::Schedule> schedule = std::nullopt;  ///< needs `tasks`; `chunk` is then its least size
+  std::optional<std::uint64_t> prefetch = std::nullopt;       ///< chunks that wait on a worker behind the running one;
+                                                              ///< nothing: 1, and more where they are short
+  std::uint64_t window = UINT64_MAX;                          ///< tasks given out or done that nobody has consumed yet
+  unsigned retries = 0;                                       ///< of a task that fails, on other workers first
+  unsigned crash_limit = 2;  ///< workers that may die over a task before it is given up; one that had company counts,
+                             ///< but the last one had none
+  std::uint64_t kind = 0;    ///< jobs of one kind are assumed to have tasks of like duration
 };
 
-/// Read up to `count` more tasks of the job's input, and tell by Master::read().
+/// Read up to `count` more tasks of the job's input, and tell by Master::read(); where there are none yet, by hold().
 struct Read {
   JobId job;
   std::uint64_t count;
@@ -64,10 +65,14 @@ class Master {
   static constexpr std::chrono::nanoseconds ahead_time{1'000'000};  ///< of work on a worker, before it gets no more
   static constexpr std::uint64_t max_leases = 64;                   ///< chunks on a worker
   static constexpr std::uint64_t chunk_bytes = 1 << 20;             ///< of input, aimed at most
-  static constexpr std::uint64_t max_careful = 64;                  ///< tasks a chunk after a worker's death
 
   /// `here`: the master's own rank works too, as worker 0, in between (next_here()).
   Master(std::vector<int> workers, bool here);
+  ~Master() = default;
+  Master(const Master&) = delete;  // a copy's jobs would point to the first one's estimates
+  Master& operator=(const Master&) = delete;
+  Master(Master&&) = default;
+  Master& operator=(Master&&) = default;
 
   // ---- jobs ----
   [[nodiscard]] JobId open(const JobOptions& options);
@@ -79,12 +84,13 @@ class Master {
   void consumed(JobId job, std::uint64_t count);
   /// Gives out no more of the job; what has begun still comes back and is not to be delivered.
   void cancel(JobId job);
-  /// All its tasks are finished, or it was cancelled and no worker holds any.
+  /// All its tasks have results, failed for good or were handed out as GiveUp; or it was cancelled and no worker holds
+  /// any.
   [[nodiscard]] bool is_finished(JobId job) const;
   [[nodiscard]] bool is_cancelled(JobId job) const { return jobs_.at(job).cancelled; }
   /// Forgets a finished job.
   void close(JobId job) { jobs_.erase(job); }
-  /// Attempts at a task so far, the running one included.
+  /// Attempts at a task so far, the running one included: to be asked before its end is told, when it is forgotten.
   [[nodiscard]] unsigned attempts(JobId job, std::uint64_t task) const;
 
   // ---- events; those of lost workers are ignored, which `false` says ----
@@ -130,7 +136,7 @@ class Master {
     JobOptions options;
     std::optional<schedule::Chunks> chunks;  // of options.schedule
     std::uint64_t chunk_number = 0;
-    std::uint64_t next_chunk = 0;  // its size, once decided and until it is given
+    std::uint64_t next_chunk = 0;  // its size, once decided; what is left of it, until all is given
     std::uint64_t read = 0;
     std::uint64_t given = 0;  // each task below was given out at least once
     std::uint64_t consumed = 0;
@@ -140,25 +146,30 @@ class Master {
     bool ended = false;
     bool held = false;
     bool cancelled = false;
-    bool ready = false;          // in ready_
-    std::deque<Tasks> returned;  // given back before they were begun
+    bool ready = false;                        // in ready_
+    std::optional<std::uint64_t> waits_since;  // for a worker of few leases; by gives_
+    std::deque<Tasks> returned;                // given back before they were begun
     std::unordered_map<std::uint64_t, Trouble> trouble;
     Estimate* estimate = nullptr;
+
+    [[nodiscard]] double task_bytes() const noexcept {
+      return read == 0 ? 0 : static_cast<double>(bytes) / static_cast<double>(read);
+    }
   };
   struct Worker {
     bool live = false;
     bool here = false;
     bool taking_back = false;
-    bool nothing_to_take_back = false;  // since the last chunk it got
-    bool careful = false;               // holds a careful chunk, and so nothing else
-    unsigned crashes = 0;               // of that chunk's tasks
-    std::deque<Chunk> leases;           // in the order in which it executes them
-    std::uint64_t tasks = 0;            // in leases
-    std::uint64_t sent = 0;             // the sequence of the next task
-    std::size_t load = 0;               // its list in loads_
-    int before = -1, after = -1;        // neighbours in that list
+    bool may_take_back = false;   // it got more since it was last asked; retries are none: they would come back to it
+    bool careful = false;         // holds one suspect, and nothing else
+    unsigned crashes = 0;         // of that suspect
+    std::deque<Chunk> leases;     // in the order in which it executes them
+    std::uint64_t tasks = 0;      // in leases
+    std::uint64_t sent = 0;       // the sequence of the next task
+    std::size_t load = 0;         // its list in loads_
+    int before = -1, after = -1;  // neighbours in that list
   };
-  struct Suspects {
+  struct Suspects {  // lost with their worker: run one by one, each on a worker that holds nothing else
     Tasks tasks;
     unsigned crashes;
   };
@@ -171,11 +182,11 @@ class Master {
   [[nodiscard]] bool can_take(const Worker& worker, const Job& job) const;
   [[nodiscard]] std::uint64_t chunk_size(Job& job) const;
   [[nodiscard]] static std::uint64_t room(const Job& job);
-  Give give(int worker, const Tasks& tasks, bool careful);
-  void take_task(Worker& worker, const Tasks& tasks);
+  Give give(int worker, Job& job, const Tasks& tasks, bool careful);
+  std::uint64_t take_off(Worker& worker, const Tasks& tasks);
   void give_back(const Tasks& tasks);
-  void suspect(const Tasks& tasks, unsigned crashes);
-  [[nodiscard]] std::optional<Action> next_suspects();
+  [[nodiscard]] Job* find(JobId job);  // nullptr where it was closed or cancelled
+  [[nodiscard]] std::optional<Action> next_suspect();
   [[nodiscard]] std::optional<Action> next_retry(bool here);
   [[nodiscard]] std::optional<Action> next_of_jobs(bool here);
   [[nodiscard]] std::optional<Action> next_take_back(bool someone_is_idle);
@@ -188,6 +199,7 @@ class Master {
   bool has_here_ = false;
   std::uint64_t next_job_ = 0;
   std::unordered_map<JobId, Job> jobs_;
+  std::uint64_t gives_ = 0;                                // chunks of jobs so far
   std::deque<JobId> ready_;                                // jobs that may have something to give
   std::unordered_map<std::uint64_t, Estimate> estimates_;  // by kind
   std::deque<Suspects> suspects_;

@@ -21,7 +21,7 @@ struct Tasks {
 struct Chunk {
   Tasks tasks;
   std::uint64_t sequence = 0;
-  bool careful = false;  ///< a worker died over them: each task's result is sent before the next is begun
+  bool careful = false;  ///< one task that was lost with its worker, and may be the cause: nothing else is sent with it
 
   friend bool operator==(const Chunk&, const Chunk&) = default;
 };

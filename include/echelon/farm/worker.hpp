@@ -31,7 +31,8 @@ class Worker {
   /// was none. Any thread may call it.
   [[nodiscard]] std::uint64_t take_back(std::uint64_t upto) noexcept;
 
-  /// Whether results are to be sent now: when there is nothing else to do, when they have waited, or one by one.
+  /// Whether results are to be sent now: when there is nothing else to do, when they have waited, or one by one. To be
+  /// asked when a run has ended, and when begin() found nothing: the rest may have been taken back.
   [[nodiscard]] bool must_report(bool careful, std::chrono::nanoseconds waited) const noexcept {
     return careful || chunks_.empty() || waited >= report_time;
   }

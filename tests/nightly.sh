@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# A million random histories of the farm with seeds that no one has tried. HISTORIES=N takes another number, SEED=N tries
+# those of an earlier night again, DRY_RUN=1 only says what would be done.
+set -euo pipefail
+# shellcheck source=jobs/setup.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../jobs/setup.sh"
+
+seed=${SEED:-$(od -An -N6 -tu8 /dev/urandom | tr -d ' ')}
+
+install_missing build test
+build release -DECHELON_TESTS=ON -- --target farm_histories_test
+say "Histories of the farm from seed $seed on"
+run env ECHELON_HISTORY_SEED="$seed" ECHELON_HISTORIES="${HISTORIES:-1000000}" "$project/build/release/tests/farm_histories_test"
