@@ -41,3 +41,4 @@ echelon_test(NAME cli.report TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${progra
 echelon_test(NAME cli.readme TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test}
              "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
 echelon_test(NAME cli.nodes TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME comm.packing TIMEOUT 120)
