@@ -43,3 +43,5 @@ echelon_test(NAME cli.readme TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${progra
 echelon_test(NAME cli.nodes TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME comm.packing TIMEOUT 120)
 echelon_mpi_test(NAME comm.mailbox RANKS 1 2 3 4 7 TIMEOUT 60)
+echelon_mpi_test(NAME comm.attach RANKS 1 2 3 4 TIMEOUT 60 OWN_MAIN)
+echelon_test(NAME comm.loss TIMEOUT 300 PROCESSORS 2 LABEL mpi DEFINES "ECHELON_MPIEXEC=\"${MPIEXEC_EXECUTABLE}\"")
