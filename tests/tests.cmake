@@ -71,3 +71,7 @@ echelon_examples(
   row10_imap
   row11_imap_unordered
   pool)
+echelon_test(NAME comm.packing TIMEOUT 120)
+echelon_mpi_test(NAME comm.mailbox RANKS 1 2 3 4 7 TIMEOUT 60)
+echelon_mpi_test(NAME comm.attach RANKS 1 2 3 4 TIMEOUT 60 OWN_MAIN)
+echelon_test(NAME comm.loss TIMEOUT 300 PROCESSORS 2 LABEL mpi DEFINES "ECHELON_MPIEXEC=\"${MPIEXEC_EXECUTABLE}\"")

@@ -53,7 +53,6 @@ struct Mailbox::Impl {
     std::deque<Outgoing> queue;   // not yet, or not wholly, given to MPI
     std::uint64_t under_way = 0;  // pieces not acknowledged
     std::uint64_t may_be_under_way = first_under_way;
-    bool active = false;  // in active_
     bool gone = false;
     Bytes body;                  // of a message of which not all pieces have come
     std::uint64_t expected = 0;  // bytes of it; 0: none is coming
@@ -79,6 +78,8 @@ struct Mailbox::Impl {
 
   ~Impl() {
     for (Receive& receive : ring) {
+      // Whose message was handed out last is not posted, and MPI ends a program for less.
+      if (receive.request == MPI_REQUEST_NULL) continue;
       MPI_Cancel(&receive.request);
       MPI_Request_free(&receive.request);
     }
@@ -123,14 +124,14 @@ struct Mailbox::Impl {
       send_piece(to, bytes);
       return;
     }
+    if (p.queue.empty()) ++ranks_waiting;
     p.queue.push_back({std::move(bytes), 0});
     bytes = {};
-    if (!p.active) active.push_back(to);
-    p.active = true;
     advance(to);
   }
 
-  /// Gives MPI as much of what is queued for a rank as may be under way.
+  /// Gives MPI as much of what is queued for a rank as may be under way; when more may be, the rank says so.
+  /// @pre something is queued
   void advance(int to) {
     Peer& p = peer(to);
     while (!p.queue.empty()) {
@@ -161,29 +162,19 @@ struct Mailbox::Impl {
       p.queue.pop_front();
       p.may_be_under_way = first_under_way;
     }
+    --ranks_waiting;
   }
 
-  void go_on() {
-    for (std::size_t i = 0; i < under_way.size();) {
+  /// Frees what MPI has sent. It looks at a few at a time, all in turn: some may be for a rank that has stopped.
+  void clear_away() {
+    for (std::size_t waiting = 0; waiting < 8 && waiting < under_way.size();) {
       int done = 0;
-      check(MPI_Test(&under_way[i].request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+      check(MPI_Test(&under_way.front().request, &done, MPI_STATUS_IGNORE), "MPI_Test");
       if (done == 0) {
-        // Later ones to other ranks may have gone; but as long as this one waits there is no hurry.
-        if (++i == 8) break;
-        continue;
+        under_way.push_back(std::move(under_way.front()));
+        ++waiting;
       }
-      under_way.erase(under_way.begin() + static_cast<std::ptrdiff_t>(i));
-    }
-    for (std::size_t i = 0; i < active.size();) {
-      const int rank = active[i];
-      advance(rank);
-      if (peer(rank).queue.empty()) {
-        peer(rank).active = false;
-        active[i] = active.back();
-        active.pop_back();
-      } else {
-        ++i;
-      }
+      under_way.pop_front();
     }
   }
 
@@ -198,7 +189,7 @@ struct Mailbox::Impl {
     moved = false;
     if (handed_out != nullptr) post(*std::exchange(handed_out, nullptr));
     if (!complete.empty()) complete = {};
-    if (!under_way.empty() || !active.empty()) go_on();
+    clear_away();
     if (ring.empty()) return std::nullopt;
     for (;;) {
       // MPI fills them in the order in which they were posted.
@@ -210,14 +201,15 @@ struct Mailbox::Impl {
       head = (head + 1) % ring.size();
       int size = 0;
       MPI_Get_count(&status, MPI_BYTE, &size);
-      if (auto message = take(next, status.MPI_SOURCE, std::span{next.bytes}.first(static_cast<std::size_t>(size)))) {
+      handed_out = &next;
+      if (auto message = take(status.MPI_SOURCE, std::span{next.bytes}.first(static_cast<std::size_t>(size)))) {
         return message;
       }
-      post(next);
+      post(*std::exchange(handed_out, nullptr));
     }
   }
 
-  std::optional<Message> take(Receive& from_ring, int from, std::span<const std::byte> bytes) {
+  std::optional<Message> take(int from, std::span<const std::byte> bytes) {
     Peer& p = peer(from);
     if (p.gone || bytes.size() < head_bytes) return std::nullopt;
     std::uint64_t word = 0;
@@ -228,17 +220,16 @@ struct Mailbox::Impl {
       case Kind::ack:
         p.under_way -= std::min(p.under_way, h.number);
         p.may_be_under_way = std::min(2 * p.may_be_under_way, most_under_way);
-        if (p.active) advance(from);
+        if (!p.queue.empty()) advance(from);
         return std::nullopt;
       case Kind::begin:
-        if (h.number == bytes.size()) {
-          handed_out = &from_ring;
-          return Message{from, bytes, nullptr};
-        }
-        p.expected = h.number;
+        if (h.number == bytes.size()) return Message{from, bytes, nullptr};
         p.body.reserve(h.number);
+        p.expected = h.number;
         break;
-      case Kind::more: break;
+      case Kind::more:
+        if (p.expected == 0) return std::nullopt;  // there was no memory for it
+        break;
     }
     p.body.insert(p.body.end(), bytes.begin(), bytes.end());
     ++p.to_ack;
@@ -248,7 +239,6 @@ struct Mailbox::Impl {
     if (!is_complete) return std::nullopt;
     complete = std::exchange(p.body, {});
     p.expected = 0;
-    post(from_ring);
     return Message{from, complete, &complete};
   }
 
@@ -257,12 +247,12 @@ struct Mailbox::Impl {
   std::vector<Peer> peers;
   std::vector<Receive> ring;
   std::size_t head = 0;
-  Receive* handed_out = nullptr;  // its bytes are the caller's until the next receive()
+  Receive* handed_out = nullptr;  // not posted: its bytes are the caller's until the next receive()
   Bytes complete;                 // the same, of a message in pieces
   std::deque<Sending> under_way;
-  std::vector<int> active;  // ranks with a queue
-  Bytes piece;              // scratch
-  bool moved = false;       // in the last receive()
+  std::size_t ranks_waiting = 0;  // that have a queue
+  Bytes piece;                    // scratch
+  bool moved = false;             // in the last receive()
 };
 
 Mailbox::Mailbox(const Session& session) : impl_{std::make_unique<Impl>(session)} {}
@@ -283,6 +273,7 @@ std::optional<Mailbox::Message> Mailbox::receive() { return impl_->receive(); }
 void Mailbox::forget(int rank) {
   Impl::Peer& p = impl_->peer(rank);
   p.gone = true;
+  if (!p.queue.empty()) --impl_->ranks_waiting;
   p.queue.clear();
   p.body = {};
   // MPI keeps what it has been given.
@@ -298,6 +289,6 @@ void Mailbox::forget(int rank) {
 
 bool Mailbox::has_moved() const { return impl_->moved; }
 
-bool Mailbox::has_sent_all() const { return impl_->under_way.empty() && impl_->active.empty(); }
+bool Mailbox::has_sent_all() const { return impl_->under_way.empty() && impl_->ranks_waiting == 0; }
 
 }  // namespace echelon::comm

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <climits>
 #include <cstdio>
@@ -21,6 +22,12 @@ void set_up_single_rank() {
     setenv("OMPI_MCA_pml", "ob1", 0);
     setenv("OMPI_MCA_btl", "self", 0);
   }
+}
+
+bool mpi_has_started() {
+  int started = 0;
+  MPI_Initialized(&started);
+  return started != 0;
 }
 
 }  // namespace
@@ -59,6 +66,10 @@ void wait(const Session::Impl& session, MPI_Request& request) {
 }
 
 Session::Session(int& argc, char**& argv) {
+  // MPI would end the program, with less to say.
+  if (mpi_has_started()) {
+    throw std::logic_error("this program has started MPI itself: make the session by echelon::comm::attach");
+  }
   if (!placement().launched) set_up_single_rank();
   int provided = MPI_THREAD_SINGLE;
   if (MPI_Init_thread(&argc, &argv, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) {
@@ -74,6 +85,10 @@ Session::Session(int& argc, char**& argv) {
 }
 
 Session::Session(const boost::mpi::communicator& ranks) {
+  if (!mpi_has_started()) throw std::logic_error("echelon::comm::attach comes after MPI_Init");
+  if (static_cast<MPI_Comm>(ranks) == MPI_COMM_NULL) {
+    throw std::invalid_argument("echelon::comm::attach: MPI_COMM_NULL has no ranks");
+  }
   int provided = MPI_THREAD_SINGLE;
   check(MPI_Query_thread(&provided), "MPI_Query_thread");
   impl_ = std::make_unique<Impl>(Impl{.world = {ranks, boost::mpi::comm_duplicate},
@@ -89,6 +104,10 @@ Session::~Session() {
   if (!lost_.empty()) new boost::mpi::communicator{impl_->world};  // to free it would wait for the lost ones too
   impl_.reset();                                                   // a communicator must be freed before MPI ends
   if (finalize) MPI_Finalize();
+}
+
+void Session::lose(int rank) const {
+  if (std::ranges::find(lost_, rank) == lost_.end()) lost_.push_back(rank);
 }
 
 bool Session::is_attached() const noexcept { return impl_->attached; }

@@ -1,5 +1,8 @@
 #include <cstdint>
+#include <memory>
+#include <stdexcept>
 #include <string>
+#include <typeindex>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -81,6 +84,30 @@ TEST(session, barriers_in_a_row_keep_ranks_in_step) {
 TEST(session, progress_needs_no_other_rank) {
   for (int i = 0; i < 100 * session().rank(); ++i) EXPECT_NO_THROW(session().progress());
   session().barrier();
+}
+
+TEST(session, belongs_to_this_program_and_has_lost_no_one) {
+  EXPECT_FALSE(session().is_attached());
+  EXPECT_TRUE(session().is_serialized());
+  EXPECT_THAT(session().lost(), testing::IsEmpty());
+}
+
+TEST(session, second_one_is_refused) {
+  int argc = 0;
+  char** argv = nullptr;
+  EXPECT_THROW((Session{argc, argv}), std::logic_error);
+}
+
+TEST(session, keeps_one_of_each_type) {
+  struct First {};
+  struct Second {};
+  std::shared_ptr<void>& first = session().kept(typeid(First));
+  EXPECT_EQ(first, nullptr);
+  first = std::make_shared<First>();
+  const void* const kept = first.get();
+  EXPECT_EQ(session().kept(typeid(Second)), nullptr);
+  EXPECT_EQ(session().kept(typeid(First)).get(), kept);
+  EXPECT_EQ(&session().kept(typeid(First)), &first) << "a reference stays when more is kept";
 }
 
 TEST(session, library_names_open_mpi_and_its_version) {

@@ -22,3 +22,21 @@ else()
   add_test(NAME rules.shellcheck COMMAND ${CMAKE_COMMAND} -E echo "[  SKIPPED ] shellcheck is not installed")
 endif()
 set_tests_properties(rules.shellcheck PROPERTIES TIMEOUT 60 LABELS rules SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
+
+# What cannot be sent is refused by the compiler, in words that its user understands.
+set(includes "$<TARGET_PROPERTY:rules_headers,INCLUDE_DIRECTORIES>")
+function(echelon_refuses name case message)
+  add_test(NAME rules.${name}
+           COMMAND ${CMAKE_CXX_COMPILER} -std=c++20 -fsyntax-only -DCASE=${case} "-I$<JOIN:${includes},;-I>"
+                   ${CMAKE_CURRENT_SOURCE_DIR}/rules/refused.cpp
+           COMMAND_EXPAND_LISTS)
+  set_tests_properties(rules.${name} PROPERTIES TIMEOUT 120 LABELS rules)
+  if(message)
+    set_tests_properties(rules.${name} PROPERTIES PASS_REGULAR_EXPRESSION "error: static.assert[^\n]*echelon: ${message}")
+  endif()
+endfunction()
+echelon_refuses(compiles_what_can_be_sent 0 "")
+echelon_refuses(refuses_string_view 1 "values of this type cannot be sent to another rank. Types that can: ")
+echelon_refuses(refuses_lambda_that_captures_a_string 2 "this function object cannot be sent to another rank. A lambda")
+echelon_refuses(refuses_pointer_as_argument 3 "values of this type cannot be sent to another rank. Types that can: ")
+echelon_refuses(refuses_pointer_as_result 4 "values of this type cannot be (sent|received)")

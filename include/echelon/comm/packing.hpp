@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstddef>
@@ -7,10 +8,13 @@
 #include <cstring>
 #include <deque>
 #include <functional>
+#include <iterator>
 #include <list>
 #include <map>
 #include <memory>
+#include <new>
 #include <optional>
+#include <ranges>
 #include <set>
 #include <span>
 #include <stdexcept>
@@ -22,28 +26,22 @@
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <boost/archive/binary_iarchive.hpp>
 #include <boost/archive/binary_oarchive.hpp>
-#include <boost/serialization/array.hpp>
-#include <boost/serialization/deque.hpp>
-#include <boost/serialization/list.hpp>
-#include <boost/serialization/map.hpp>
-#include <boost/serialization/set.hpp>
 #include <boost/serialization/string.hpp>
-#include <boost/serialization/unordered_map.hpp>
-#include <boost/serialization/unordered_set.hpp>
-#include <boost/serialization/utility.hpp>
 #include <boost/serialization/vector.hpp>
 
 /// Values as bytes, for ranks that run the same program on machines of one kind: trivially copyable types as they lie
-/// in memory, std::string, vector, optional, pair and tuple part by part, all else by Boost.Serialization.
+/// in memory, the standard containers, optional, pair and tuple part by part, all else by Boost.Serialization.
 
 namespace echelon {
 
 /// Say `template <> inline constexpr bool echelon::boost_serializable<T> = true;` for a type whose serialize() for
-/// Boost stands outside of it; a member serialize() is found without.
+/// Boost stands outside of it, and for a trivially copyable one that is to be sent by its serialize() nonetheless. A
+/// member serialize() of all others is found without.
 template <typename T>
 inline constexpr bool boost_serializable = false;
 
@@ -53,63 +51,96 @@ namespace echelon::comm {
 
 namespace detail {
 
-// A class that has a member of that name, private or not, makes the name ambiguous in a class derived from it too.
+// Trivially copyable or not, these are not to be sent as they lie: an address, or what says itself how it is sent.
+template <typename T>
+inline constexpr bool more_than_bytes =
+    std::is_pointer_v<T> || std::is_member_pointer_v<T> || std::input_or_output_iterator<T> || boost_serializable<T>;
+template <typename C, typename Traits>
+inline constexpr bool more_than_bytes<std::basic_string_view<C, Traits>> = true;
+template <typename T, std::size_t N>
+inline constexpr bool more_than_bytes<std::span<T, N>> = true;
+template <typename T>
+inline constexpr bool more_than_bytes<std::reference_wrapper<T>> = true;
+template <typename T, std::size_t N>
+inline constexpr bool more_than_bytes<std::array<T, N>> = more_than_bytes<std::remove_cv_t<T>>;
+template <typename T>
+inline constexpr bool more_than_bytes<std::optional<T>> = more_than_bytes<std::remove_cv_t<T>>;
+template <typename... Ts>
+inline constexpr bool more_than_bytes<std::variant<Ts...>> = (more_than_bytes<std::remove_cv_t<Ts>> || ...);
+
+template <typename T>
+concept as_it_lies =
+    std::is_trivially_copyable_v<T> && std::is_copy_constructible_v<T> && !std::is_array_v<T> && !more_than_bytes<T>;
+
+// A class that has a member of that name, private or not, makes the name ambiguous in a class derived from it too. From
+// a final class none is derived: what is not public is not seen there.
 struct HasSerialize {
   int serialize;
 };
 template <typename T>
 struct Both : T, HasSerialize {};
 template <typename T>
-concept names_serialize = std::is_class_v<T> && !std::is_final_v<T> && !requires {
+inline constexpr bool names_serialize = false;
+template <typename T>
+requires(std::is_class_v<T> && !std::is_final_v<T>) inline constexpr bool names_serialize<T> = !requires {
   &Both<T>::serialize;
 };
+template <typename T>
+requires std::is_final_v<T>
+inline constexpr bool names_serialize<T> = requires(T & value, boost::archive::binary_oarchive& archive) {
+  value.serialize(archive, 0U);
+};
+
+// Containers, which travel as their length and their elements.
+template <typename T>
+inline constexpr bool is_container = false;
+template <typename T, typename... More>
+inline constexpr bool is_container<std::basic_string<T, More...>> = true;
+template <typename T, typename... More>
+inline constexpr bool is_container<std::vector<T, More...>> = true;
+template <typename T, typename... More>
+inline constexpr bool is_container<std::deque<T, More...>> = true;
+template <typename T, typename... More>
+inline constexpr bool is_container<std::list<T, More...>> = true;
+template <typename T, typename... More>
+inline constexpr bool is_container<std::set<T, More...>> = true;
+template <typename T, typename... More>
+inline constexpr bool is_container<std::multiset<T, More...>> = true;
+template <typename T, typename... More>
+inline constexpr bool is_container<std::unordered_set<T, More...>> = true;
+template <typename T, typename... More>
+inline constexpr bool is_container<std::unordered_multiset<T, More...>> = true;
+template <typename K, typename V, typename... More>
+inline constexpr bool is_container<std::map<K, V, More...>> = true;
+template <typename K, typename V, typename... More>
+inline constexpr bool is_container<std::multimap<K, V, More...>> = true;
+template <typename K, typename V, typename... More>
+inline constexpr bool is_container<std::unordered_map<K, V, More...>> = true;
+template <typename K, typename V, typename... More>
+inline constexpr bool is_container<std::unordered_multimap<K, V, More...>> = true;
 
 template <typename T>
-inline constexpr bool is_view = std::is_pointer_v<T> || std::is_member_pointer_v<T>;
-template <typename C, typename Traits>
-inline constexpr bool is_view<std::basic_string_view<C, Traits>> = true;
-template <typename T, std::size_t N>
-inline constexpr bool is_view<std::span<T, N>> = true;
-template <typename T>
-inline constexpr bool is_view<std::reference_wrapper<T>> = true;
-
-template <typename T>
-concept as_it_lies = std::is_trivially_copyable_v<T> && !is_view<T>;
-
-template <typename T>
-struct Sendable : std::bool_constant<as_it_lies<T> || names_serialize<T> || boost_serializable<T>> {};
-
-// What is taken apart here.
-template <typename T>
-inline constexpr bool in_parts = false;
+struct Sendable
+    : std::bool_constant<as_it_lies<T> ||
+                         ((names_serialize<T> || boost_serializable<T>)&&std::is_default_constructible_v<T>)> {};
 template <typename... Parts>
 struct AllSendable : std::conjunction<Sendable<std::remove_cv_t<Parts>>...> {};
 
-template <>
-struct Sendable<std::string> : std::true_type {};
+// What is taken apart here.
+template <typename C>
+requires is_container<C>
+struct Sendable<C> : AllSendable<typename C::value_type> {
+};
+template <typename T, std::size_t N>
+requires(!as_it_lies<std::array<T, N>>) struct Sendable<std::array<T, N>>
+    : std::conjunction<AllSendable<T>, std::is_default_constructible<std::array<T, N>>> {
+};
 template <typename T>
-struct Sendable<std::vector<T>> : Sendable<T> {};
-template <typename T>
-struct Sendable<std::optional<T>> : Sendable<T> {};
+struct Sendable<std::optional<T>> : AllSendable<T> {};
 template <typename A, typename B>
 struct Sendable<std::pair<A, B>> : AllSendable<A, B> {};
 template <typename... Ts>
 struct Sendable<std::tuple<Ts...>> : AllSendable<Ts...> {};
-// What Boost takes apart.
-template <typename T, std::size_t N>
-struct Sendable<std::array<T, N>> : Sendable<T> {};
-template <typename T>
-struct Sendable<std::deque<T>> : Sendable<T> {};
-template <typename T>
-struct Sendable<std::list<T>> : Sendable<T> {};
-template <typename T>
-struct Sendable<std::set<T>> : Sendable<T> {};
-template <typename T>
-struct Sendable<std::unordered_set<T>> : Sendable<T> {};
-template <typename K, typename V>
-struct Sendable<std::map<K, V>> : AllSendable<K, V> {};
-template <typename K, typename V>
-struct Sendable<std::unordered_map<K, V>> : AllSendable<K, V> {};
 
 /// Leaves memory as it is where a vector would fill it with zeros.
 template <typename T>
@@ -238,7 +269,9 @@ struct Codec {
     }
   }
   static T get(Unpacker& from) {
-    if constexpr (as_it_lies<T>) {
+    if constexpr (std::is_same_v<T, bool>) {
+      return from.get<std::uint8_t>() != 0;  // no other value of one may be looked at
+    } else if constexpr (as_it_lies<T>) {
       // Not every such type, a closure for one, can be made but by a copy.
       alignas(T) std::array<std::byte, sizeof(T)> memory{};
       if constexpr (!std::is_empty_v<T>) std::memcpy(memory.data(), from.bytes(sizeof(T)).data(), sizeof(T));
@@ -253,41 +286,60 @@ struct Codec {
   }
 };
 
-template <>
-struct Codec<std::string> {
-  static void put(Packer& to, const std::string& value) {
+template <typename C>
+requires is_container<C>
+struct Codec<C> {
+  using T = typename C::value_type;
+  static constexpr bool bulk = std::ranges::contiguous_range<C> && as_it_lies<T> && std::is_default_constructible_v<T>;
+
+  static void put(Packer& to, const C& value) {
     to.put(std::uint64_t{value.size()});
-    to.bytes(value.data(), value.size());
+    if constexpr (bulk) {
+      to.bytes(value.data(), value.size() * sizeof(T));
+    } else {
+      for (const auto& element : value) {
+        const std::size_t at = to.size();
+        to.put<T>(element);
+        if (to.size() == at) to.put(std::byte{});
+      }
+    }
   }
-  static std::string get(Unpacker& from) {
-    const auto taken = from.bytes(from.get<std::uint64_t>());
-    return {reinterpret_cast<const char*>(taken.data()), taken.size()};
+  static C get(Unpacker& from) {
+    const auto count = from.get<std::uint64_t>();
+    // Each takes a byte at least, so that a wrong number cannot ask for more memory than there is message.
+    if (count > from.rest().size() / (bulk ? sizeof(T) : 1)) {
+      throw std::runtime_error("a message is shorter than what it should hold");
+    }
+    C value;
+    if constexpr (bulk) {
+      value.resize(count);
+      const auto taken = from.bytes(count * sizeof(T));
+      if (count > 0) std::memcpy(static_cast<void*>(value.data()), taken.data(), taken.size());
+    } else {
+      for (std::uint64_t i = 0; i < count; ++i) {
+        const std::size_t left = from.rest().size();
+        auto element = from.get<T>();
+        if (from.rest().size() == left) (void)from.bytes(1);
+        if constexpr (requires { value.push_back(std::move(element)); }) {
+          value.push_back(std::move(element));
+        } else {
+          value.insert(value.end(), std::move(element));
+        }
+      }
+    }
+    return value;
   }
 };
 
-template <typename T>
-struct Codec<std::vector<T>> {
-  static void put(Packer& to, const std::vector<T>& value) {
-    to.put(std::uint64_t{value.size()});
-    if constexpr (as_it_lies<T> && !std::is_same_v<T, bool>) {
-      to.bytes(value.data(), value.size() * sizeof(T));
-    } else {
-      for (const auto& element : value) to.put<T>(element);
-    }
+template <typename T, std::size_t N>
+requires(!as_it_lies<std::array<T, N>>) struct Codec<std::array<T, N>> {
+  static void put(Packer& to, const std::array<T, N>& value) {
+    for (const T& element : value) to.put(element);
   }
-  static std::vector<T> get(Unpacker& from) {
-    const auto count = from.get<std::uint64_t>();
-    if constexpr (as_it_lies<T> && std::is_default_constructible_v<T> && !std::is_same_v<T, bool>) {
-      if (count > from.rest().size() / sizeof(T)) throw std::runtime_error("a message holds less than it says");
-      std::vector<T> value(count);
-      const auto taken = from.bytes(count * sizeof(T));
-      if (count > 0) std::memcpy(value.data(), taken.data(), taken.size());
-      return value;
-    } else {
-      std::vector<T> value;
-      for (std::uint64_t i = 0; i < count; ++i) value.push_back(from.get<T>());
-      return value;
-    }
+  static std::array<T, N> get(Unpacker& from) {
+    std::array<T, N> value{};
+    for (T& element : value) element = from.get<T>();
+    return value;
   }
 };
 
@@ -332,16 +384,17 @@ template <typename T>
 void Packer::put(const T& value) {
   static_assert(Sendable<T>,
                 "echelon: values of this type cannot be sent to another rank. Types that can: trivially copyable ones "
-                "without pointers (not pointers, references, string_view or span: an address means nothing to another "
-                "rank), std::string, the standard containers of such types, and types with a Boost.Serialization "
-                "serialize() (where it stands outside of the type, set echelon::boost_serializable<T>).");
-  if constexpr (Sendable<T>) detail::Codec<T>::put(*this, value);
+                "without pointers (not pointers, references, iterators, string_view or span: an address means nothing "
+                "to another rank), std::string, the standard containers of such types, and types with a default "
+                "constructor and a Boost.Serialization serialize() (where it stands outside of the type, set "
+                "echelon::boost_serializable<T>).");
+  if constexpr (Sendable<T>) detail::Codec<std::remove_cv_t<T>>::put(*this, value);
 }
 
 template <typename T>
 T Unpacker::get() {
   static_assert(Sendable<T>, "echelon: values of this type cannot be received from another rank; see Packer::put");
-  if constexpr (Sendable<T>) return detail::Codec<T>::get(*this);
+  if constexpr (Sendable<T>) return detail::Codec<std::remove_cv_t<T>>::get(*this);
 }
 
 }  // namespace echelon::comm

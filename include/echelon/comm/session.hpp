@@ -1,9 +1,11 @@
 #pragma once
 
+#include <list>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <typeindex>
+#include <utility>
 #include <vector>
 
 #include <echelon/base/error.hpp>
@@ -33,7 +35,7 @@ class Session {
   /// the only rank, and starts no daemon for it.
   Session(int& argc, char**& argv);
   /// Ranks of a program that starts and ends MPI itself. Collective over these. <echelon/comm/attach.hpp> takes an
-  /// MPI_Comm.
+  /// MPI_Comm. Throws std::invalid_argument where there are none (MPI_COMM_NULL).
   explicit Session(const boost::mpi::communicator& ranks);
   /// Collective over all ranks; where some were lost, the others just leave, and MPI is not finalized: it would wait.
   ~Session();
@@ -54,14 +56,15 @@ class Session {
   [[noreturn]] void abort(base::ExitCode code, std::string_view why) const noexcept;
 
   /// A rank is known to be gone. Not collective.
-  void lose(int rank) const { lost_.push_back(rank); }
+  void lose(int rank) const;
   [[nodiscard]] const std::vector<int>& lost() const noexcept { return lost_; }
   /// It did not start MPI itself.
   [[nodiscard]] bool is_attached() const noexcept;
   /// More than one thread may communicate, one at a time (MPI_THREAD_SERIALIZED).
   [[nodiscard]] bool is_serialized() const noexcept;
 
-  /// What a higher layer keeps for as long as the session lives, one a type; nothing before it is set.
+  /// What a higher layer keeps for as long as the session lives, one a type; nothing before it is set. The last one
+  /// that was asked for goes first, and the session is still whole then.
   [[nodiscard]] std::shared_ptr<void>& kept(std::type_index type) const;
 
   /// As in "Open MPI 4.1.4".
@@ -73,7 +76,7 @@ class Session {
  private:
   std::unique_ptr<Impl> impl_;
   mutable std::vector<int> lost_;
-  mutable std::vector<std::pair<std::type_index, std::shared_ptr<void>>> kept_;
+  mutable std::list<std::pair<std::type_index, std::shared_ptr<void>>> kept_;  // a list: references stay
 };
 
 }  // namespace echelon::comm

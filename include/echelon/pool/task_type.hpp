@@ -60,7 +60,8 @@ void pack_function(comm::Packer& to, const F& function) {
       SendableFunction<F>,
       "echelon: this function object cannot be sent to another rank. A lambda may capture only what is "
       "trivially copyable, by value: numbers and structs of numbers, not strings, vectors or references. Pass "
-      "these as arguments, or write a struct with operator() and a Boost.Serialization serialize().");
+      "these as arguments, or write a struct with operator(), a default constructor and a Boost.Serialization "
+      "serialize().");
   if constexpr (function_pointer<F>) {
     to.put(encode(reinterpret_cast<const void*>(function)));
   } else if constexpr (std::is_trivially_copyable_v<F>) {
