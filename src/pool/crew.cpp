@@ -298,7 +298,7 @@ struct Crew::Impl {
         OpenJob& open = jobs.at(head.tasks.job);
         master.done(worker, head.tasks, std::chrono::nanoseconds{head.ns});
         tasks_done += head.tasks.count;
-        if (open.job) open.job->results(head.tasks.first, head.tasks.count, body);
+        if (open.job) deliver(*open.job, worker, head.tasks, body);
         open.finish(head.tasks);
       }
       close_if_finished(head.tasks.job);
@@ -339,6 +339,24 @@ struct Crew::Impl {
       for (const farm::JobId id : touched) close_if_finished(id);
       return;
     }
+  /// A result that cannot be unpacked is its task's error.
+  void deliver(Job& job, int worker, const farm::Tasks& tasks, comm::Unpacker& from) {
+    for (std::uint64_t done = 0;;) {
+      try {
+        job.results(tasks.first, tasks.count, done, from);
+        return;
+      } catch (...) {
+        Failure failure = failure_in_flight();
+        const std::uint64_t task = tasks.first + done;
+        --tasks_done;
+        ++tasks_failed;
+        job.error({task, worker, seen[static_cast<std::size_t>(worker)].host, std::move(failure.type),
+                   std::move(failure.message), master.attempts(tasks.job, task) + 1});
+        if (++done == tasks.count) return;
+      }
+    }
+  }
+
     const auto& lost = std::get<comm::LivenessMonitor::Lost>(news);
     if (!master.is_live(lost.rank)) return;
     lose(lost.rank, lost.cause == comm::LivenessMonitor::Lost::Cause::silent ? silent : "ended");

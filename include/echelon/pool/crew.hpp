@@ -20,7 +20,7 @@ namespace echelon::pool::detail {
 using Clock = std::chrono::steady_clock;
 
 /// What the crew has to know of a job: where its input comes from and where its results go. Everything is called by one
-/// thread at a time, with the crew's lock held.
+/// thread at a time, with the crew's lock held; only results() may throw.
 class Job {
  public:
   Job() = default;
@@ -36,7 +36,8 @@ class Job {
 
   /// Packs up to `count` more tasks' arguments, each ended by a call of `task`, and returns whether that was all.
   virtual bool read(comm::Packer& to, std::uint64_t count, const std::function<void()>& task) = 0;
-  virtual void results(std::uint64_t first, std::uint64_t count, comm::Unpacker& from) = 0;
+  /// From the task `first + done` on; `done` counts those that were unpacked. What is thrown is the error of the next.
+  virtual void results(std::uint64_t first, std::uint64_t count, std::uint64_t& done, comm::Unpacker& from) = 0;
   virtual void error(TaskError error) = 0;
   /// Every task has its result.
   virtual void finished() {}

@@ -115,6 +115,29 @@ requires(!comm::detail::as_it_lies<std::tuple<Ts...>>) struct FixedSize<std::tup
 
 /// What stands for the result of a function; those of void have none.
 template <typename R>
+/// Packs a value so that what stands behind it can be found without unpacking it, which may throw: where values of its
+/// type differ in size, behind its own.
+template <typename T>
+void pack_sized(comm::Packer& to, const T& value) {
+  if constexpr (FixedSize<T>::value.has_value()) {
+    to.put<T>(value);
+  } else {
+    const std::size_t at = to.size();
+    to.put(std::uint64_t{0});
+    to.put<T>(value);
+    to.patch(at, std::uint64_t{to.size() - at - sizeof(std::uint64_t)});
+  }
+}
+template <typename T>
+[[nodiscard]] T unpack_sized(comm::Unpacker& from) {
+  if constexpr (FixedSize<T>::value.has_value()) {
+    return from.get<T>();
+  } else {
+    comm::Unpacker value{from.bytes(from.get<std::uint64_t>())};
+    return value.get<T>();
+  }
+}
+
 using Kept = std::conditional_t<std::is_void_v<R>, std::monostate, std::remove_cvref_t<R>>;
 
 /// Whether an argument is handed over whole, or taken apart into several.
@@ -138,7 +161,7 @@ void run_one(F& function, comm::Unpacker& argument, comm::Packer& result) {
   if constexpr (std::is_void_v<R>) {
     detail::invoke<call>(function, argument.get<A>());
   } else {
-    result.put<Kept<R>>(detail::invoke<call>(function, argument.get<A>()));
+    pack_sized<Kept<R>>(result, detail::invoke<call>(function, argument.get<A>()));
   }
 }
 
