@@ -121,6 +121,7 @@ struct Crew::Impl {
     wake.notify_all();
     if (own_thread.joinable()) own_thread.join();
   }
+    if (!has_left && !broken) link.say_goodbye();
 
   // ---- locks ----
   // The program's thread holds `mutex` while it is in the pool, so the crew's own thread works only when it is not.
@@ -505,9 +506,9 @@ struct Crew::Impl {
   measure::Phase phase = measure::Phase::wait;
   std::uint64_t tasks_done = 0;
   std::uint64_t tasks_failed = 0;
-  std::uint64_t taken = 0;        // results out of windows
-  bool reads_all = true;          // this look may read any input
-  std::vector<farm::JobId> held;  // jobs whose input waits for the program's thread
+  std::uint64_t taken = 0;  // results out of windows
+  bool has_left = false;
+  std::vector<farm::JobId> held;  // jobs whose input waits for the thread that reads it
   std::vector<std::function<void()>> deferred;
   std::exception_ptr broken;  // what the crew's own thread ran into
 
@@ -722,6 +723,22 @@ void assemble(const comm::Session& session) {
   }
 }
 
-void serve(const comm::Session& session) { assembled(session).server->serve(); }
+void serve(const comm::Session& session, Until until) { assembled(session).server->serve(until); }
 
 }  // namespace echelon::pool::detail
+void Crew::end_pool() {
+  const Impl::Inside inside{*impl_};
+  if (impl_->session.size() == 1) return;
+  for (int rank = 1; rank < impl_->session.size(); ++rank) {
+    if (!impl_->master.is_live(rank)) continue;
+    impl_->out.put(ToWorker::pool_ended);
+    impl_->link.mailbox().send(rank, impl_->out);
+  }
+  // Where the crew has no thread of its own, nobody would send the rest later.
+  comm::Backoff backoff;
+  for (impl_->look(); !impl_->session.is_serialized() && !impl_->link.mailbox().has_sent_all(); impl_->look()) {
+    backoff.pause();
+  }
+}
+
+  impl_->has_left = true;

@@ -43,12 +43,19 @@ Pool::~Pool() {
     std::fprintf(stderr, "echelon: at the end of a pool: %s\n", e.what());
   } catch (...) {
     std::fprintf(stderr, "echelon: at the end of a pool: something was thrown that is not a std::exception\n");
+  try {
+    // What could not be joined is given up: its callbacks may refer to what ends with the pool.
+    if (!submitted_.empty()) terminate();
+    if (options_.master_works) crew_->let_master_work(-1);
+    crew_->end_pool();
+  } catch (...) {  // a broken crew, which was told above or will be
+  }
   }
 }
 
 void Pool::serve() {
   if (crew_) throw std::logic_error("Pool::serve() is for the workers; this is the master");
-  detail::serve(session_);
+  detail::serve(session_, detail::Until::pool_ends);
 }
 
 void Pool::check_open() const {

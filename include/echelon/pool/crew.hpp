@@ -92,8 +92,11 @@ class Crew {
 /// The crew of a session's master; nullptr on the other ranks.
 [[nodiscard]] std::shared_ptr<Crew> crew(const comm::Session& session);
 /// Makes what a pool needs on all ranks of a session, where that was not done before. Collective the first time.
+  /// A pool has ended: each worker returns from one serve(session, Until::pool_ends).
+  void end_pool();
 void assemble(const comm::Session& session);
-/// Runs tasks until the master says to leave. On the workers, after assemble().
-void serve(const comm::Session& session);
+/// Runs tasks until the master leaves, or also until one of its pools has ended. On the workers, after assemble().
+enum class Until { master_leaves, pool_ends };
+void serve(const comm::Session& session, Until until);
 
 }  // namespace echelon::pool::detail

@@ -50,7 +50,8 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  /// On a worker, where it made the pool itself: runs tasks until the master's pool is destroyed.
+  /// On a worker, where it made the pool itself: runs tasks until the master's pool is destroyed. Of several pools at
+  /// once, each is to be served, in any order.
   void serve();
 
   /// All results, in the order of the input; an empty vector of an empty input. Functions of void give monostates.
