@@ -305,6 +305,10 @@ class ImapJob : public Job {
     delivery.put(index, std::move(error));
   }
   void finished() override { is_finished = true; }
+  void cancelled() override {
+    is_finished = true;
+    input.error = std::make_exception_ptr(terminated());
+  }
 
   Input<Range, A> input;
   farm::Delivery<Outcome<Value>> delivery;

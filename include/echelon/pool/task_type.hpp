@@ -52,7 +52,8 @@ template <typename F>
 concept function_pointer = std::is_pointer_v<F> && std::is_function_v<std::remove_pointer_t<F>>;
 
 template <typename F>
-concept SendableFunction = function_pointer<F> || std::is_trivially_copyable_v<F> || comm::Sendable<F>;
+concept SendableFunction =
+    !std::is_member_pointer_v<F> && (function_pointer<F> || std::is_trivially_copyable_v<F> || comm::Sendable<F>);
 
 template <typename F>
 void pack_function(comm::Packer& to, const F& function) {
@@ -60,7 +61,8 @@ void pack_function(comm::Packer& to, const F& function) {
       SendableFunction<F>,
       "echelon: this function object cannot be sent to another rank. A lambda may capture only what is "
       "trivially copyable, by value: numbers and structs of numbers, not strings, vectors or references. Pass "
-      "these as arguments, or write a struct with operator() and a Boost.Serialization serialize().");
+      "these as arguments, or write a struct with operator() and a Boost.Serialization serialize(). Call a member "
+      "function in a lambda.");
   if constexpr (function_pointer<F>) {
     to.put(encode(reinterpret_cast<const void*>(function)));
   } else if constexpr (std::is_trivially_copyable_v<F>) {
@@ -113,8 +115,6 @@ requires(!comm::detail::as_it_lies<std::tuple<Ts...>>) struct FixedSize<std::tup
   static constexpr std::optional<std::size_t> value = sum_of_sizes<Ts...>();
 };
 
-/// What stands for the result of a function; those of void have none.
-template <typename R>
 /// Packs a value so that what stands behind it can be found without unpacking it, which may throw: where values of its
 /// type differ in size, behind its own.
 template <typename T>
@@ -138,6 +138,8 @@ template <typename T>
   }
 }
 
+/// What stands for the result of a function; those of void have none.
+template <typename R>
 using Kept = std::conditional_t<std::is_void_v<R>, std::monostate, std::remove_cvref_t<R>>;
 
 /// Whether an argument is handed over whole, or taken apart into several.
