@@ -85,7 +85,7 @@ int run_body(int& argc, char**& argv, const std::function<int(comm::Session&)>& 
   try {
     pool::detail::assemble(*session);
     if (!session->is_master()) {
-      pool::detail::serve(*session);
+      pool::detail::serve(*session, pool::detail::Until::master_leaves);
       return 0;
     }
     code = run_on_master(*session, body);

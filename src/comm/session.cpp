@@ -94,7 +94,8 @@ Session::Session(const boost::mpi::communicator& ranks) {
   impl_ = std::make_unique<Impl>(Impl{.world = {ranks, boost::mpi::comm_duplicate},
                                       .services = {},
                                       .attached = true,
-                                      .serialized = provided >= MPI_THREAD_SERIALIZED});
+                                      // Nobody keeps the program's own calls of MPI apart from those of a second thread.
+                                      .serialized = provided >= MPI_THREAD_MULTIPLE});
   MPI_Comm_set_errhandler(impl_->world, MPI_ERRORS_RETURN);
 }
 

@@ -49,6 +49,7 @@ struct OpenJob {
   std::shared_ptr<Job> job;  // nullptr once it was cancelled
   std::optional<std::size_t> argument_size;
   CodeAddress type{};
+  std::thread::id reader;          // whose thread reads its input
   std::deque<Block> blocks;        // by task
   std::vector<bool> has_function;  // by worker
   std::unique_ptr<Function> here;
@@ -120,31 +121,30 @@ struct Crew::Impl {
     }
     wake.notify_all();
     if (own_thread.joinable()) own_thread.join();
+    if (!has_left && !broken) link.say_goodbye();
   }
 
   // ---- locks ----
-  // The program's thread holds `mutex` while it is in the pool, so the crew's own thread works only when it is not.
+  // The program's thread holds `mutex` while it is in the pool, so the crew's own thread works only when it is not. A
+  // callback on that thread may be in the pool too: two that wait hand the mutex over to each other (let_others()).
 
   class Inside {
    public:
     /// `back_soon`: the thread comes back at once, which is sooner than the crew's own thread could be woken.
     explicit Inside(Impl& impl, bool back_soon = false) : impl_{impl}, back_soon_{back_soon} {
-      if (impl_.owner.load(std::memory_order_relaxed) == std::this_thread::get_id()) {
+      const std::thread::id me = std::this_thread::get_id();
+      if (impl_.owner.load(std::memory_order_relaxed) == me || impl_.runs_task.load(std::memory_order_relaxed) == me) {
         throw std::logic_error("a pool cannot be used from inside its own tasks and inputs on the master");
       }
-      impl_.wanted.fetch_add(1, std::memory_order_relaxed);
-      impl_.mutex.lock();
-      impl_.wanted.fetch_sub(1, std::memory_order_relaxed);
+      lock();
       if (const std::exception_ptr broken = impl_.broken) {
-        impl_.mutex.unlock();
+        unlock();
         std::rethrow_exception(broken);
       }
-      impl_.owner.store(std::this_thread::get_id(), std::memory_order_relaxed);
     }
     ~Inside() {
-      const bool leave_work = !back_soon_ && !impl_.jobs.empty() && impl_.session.size() > 1;
-      impl_.owner.store({}, std::memory_order_relaxed);
-      impl_.mutex.unlock();
+      const bool leave_work = !back_soon_ && impl_.has_work() && impl_.session.size() > 1;
+      unlock();
       if (leave_work) impl_.start_own_thread();
     }
     Inside(const Inside&) = delete;
@@ -153,27 +153,37 @@ struct Crew::Impl {
     /// Runs something without the lock.
     template <typename F>
     void outside(F f) {
-      impl_.owner.store({}, std::memory_order_relaxed);
-      impl_.mutex.unlock();
+      unlock();
       try {
         f();
       } catch (...) {
-        relock();
+        lock();
         throw;
       }
-      relock();
+      lock();
+    }
+    /// Another thread waits for the mutex, which it gets only while this one sleeps.
+    void let_others() {
+      if (impl_.wanted.load(std::memory_order_relaxed) > 0) outside([] { std::this_thread::sleep_for(20us); });
     }
 
    private:
-    void relock() {
+    void lock() {
       impl_.wanted.fetch_add(1, std::memory_order_relaxed);
       impl_.mutex.lock();
       impl_.wanted.fetch_sub(1, std::memory_order_relaxed);
       impl_.owner.store(std::this_thread::get_id(), std::memory_order_relaxed);
     }
+    void unlock() {
+      impl_.owner.store({}, std::memory_order_relaxed);
+      impl_.mutex.unlock();
+    }
     Impl& impl_;
     bool back_soon_;
   };
+
+  /// Something is left that the crew's own thread could do.
+  [[nodiscard]] bool has_work() { return !jobs.empty() || !deferred.empty() || !link.mailbox().has_sent_all(); }
 
   void start_own_thread() {
     if (!session.is_serialized() || own_thread_is_awake.exchange(true, std::memory_order_acq_rel)) return;
@@ -206,18 +216,20 @@ struct Crew::Impl {
         auto last = Clock::now();
         while (!broken && wanted.load(std::memory_order_relaxed) == 0) {
           const auto now = Clock::now();
-          if (look(false)) last = now;
+          if (look()) last = now;
           if (now - last > look_on) break;
           std::this_thread::yield();
         }
-      } catch (...) {
-        broken = std::current_exception();
+      } catch (...) {  // look() has kept it
       }
-      if (jobs.empty() || broken) own_thread_is_awake = false;
       auto callbacks = std::exchange(deferred, {});
+      if (!has_work() || broken) own_thread_is_awake = false;
+      own_thread_calls.store(!callbacks.empty(), std::memory_order_relaxed);
       owner.store({}, std::memory_order_relaxed);
       mutex.unlock();
       for (auto& callback : callbacks) call(callback);
+      callbacks.clear();  // what they refer to may end as soon as they count as done
+      own_thread_calls.store(false, std::memory_order_release);
     }
   }
 
@@ -232,23 +244,45 @@ struct Crew::Impl {
     }
   }
 
-  void run_deferred(Inside& inside) {
+  bool run_deferred(Inside& inside) {
+    const bool any = !deferred.empty();
     while (!deferred.empty()) {
       auto callbacks = std::exchange(deferred, {});
       inside.outside([&] {
         for (auto& callback : callbacks) call(callback);
+        callbacks.clear();
       });
     }
+    return any;
   }
 
   // ---- what has come ----
 
-  bool look(bool program) {
-    reads_all = program;
-    if (program && !held.empty()) {
-      for (const farm::JobId id : std::exchange(held, {})) {
-        if (jobs.contains(id)) master.hold(id, false);
-      }
+  /// Does this. What it throws leaves the crew in a state that nobody knows: it does nothing more then.
+  template <typename F>
+  auto guarded(F f) {
+    if (broken) std::rethrow_exception(broken);
+    try {
+      return f();
+    } catch (...) {
+      broken = std::current_exception();
+      throw;
+    }
+  }
+
+  bool look() {
+    return guarded([&] { return look_once(); });
+  }
+
+  bool look_once() {
+    if (!held.empty()) {
+      std::erase_if(held, [&, me = std::this_thread::get_id()](farm::JobId id) {
+        const auto found = jobs.find(id);
+        if (found == jobs.end()) return true;
+        if (found->second.reader != me) return false;
+        master.hold(id, false);
+        return true;
+      });
     }
     bool any = receive(most_messages_a_look);
     any = link.mailbox().has_moved() || any;
@@ -298,10 +332,28 @@ struct Crew::Impl {
         OpenJob& open = jobs.at(head.tasks.job);
         master.done(worker, head.tasks, std::chrono::nanoseconds{head.ns});
         tasks_done += head.tasks.count;
-        if (open.job) open.job->results(head.tasks.first, head.tasks.count, body);
+        if (open.job) deliver(*open.job, worker, head.tasks, body);
         open.finish(head.tasks);
       }
       close_if_finished(head.tasks.job);
+    }
+  }
+
+  /// A result that cannot be unpacked is its task's error.
+  void deliver(Job& job, int worker, const farm::Tasks& tasks, comm::Unpacker& from) {
+    for (std::uint64_t done = 0;;) {
+      try {
+        job.results(tasks.first, tasks.count, done, from);
+        return;
+      } catch (...) {
+        Failure failure = failure_in_flight();
+        const std::uint64_t task = tasks.first + done;
+        --tasks_done;
+        ++tasks_failed;
+        job.error({task, worker, seen[static_cast<std::size_t>(worker)].host, std::move(failure.type),
+                   std::move(failure.message), master.attempts(tasks.job, task) + 1});
+        if (++done == tasks.count) return;
+      }
     }
   }
 
@@ -395,7 +447,7 @@ struct Crew::Impl {
 
   void read_input(const farm::Read& read) {
     OpenJob& open = jobs.at(read.job);
-    if (!reads_all && !open.job->reads_anywhere) {
+    if (!open.job->reads_anywhere && open.reader != std::this_thread::get_id()) {
       master.hold(read.job, true);
       held.push_back(read.job);
       return;
@@ -452,8 +504,14 @@ struct Crew::Impl {
     open.copy_arguments(tasks, arguments);
     const std::uint64_t size = open.argument_size.value_or(varies);
     const Function& function = *open.here;
-    inside.outside([&] { runner.run(function, tasks, size, arguments.view(), account.clock); });
+    if (session.size() > 1) start_own_thread();  // keeps the workers busy meanwhile
+    inside.outside([&] {
+      runs_task = std::this_thread::get_id();
+      runner.run(function, tasks, size, arguments.view(), account.clock);
+      runs_task = std::thread::id{};
+    });
     account.tasks += tasks.count;
+    account.items += tasks.count;
     // A copy: what takes the results may run tasks here again.
     comm::Packer results;
     std::swap(results, runner.message());
@@ -478,6 +536,7 @@ struct Crew::Impl {
   Link link;
   farm::Master master;
   bool here_works;
+  int pools_here_works_for = 0;
   std::unordered_map<farm::JobId, OpenJob> jobs;
   std::vector<Seen> seen;  // by rank
   std::unordered_map<int, measure::Books> books;
@@ -488,20 +547,22 @@ struct Crew::Impl {
   measure::Phase phase = measure::Phase::wait;
   std::uint64_t tasks_done = 0;
   std::uint64_t tasks_failed = 0;
-  std::uint64_t taken = 0;        // results out of windows
-  bool reads_all = true;          // this look may read any input
-  std::vector<farm::JobId> held;  // jobs whose input waits for the program's thread
+  std::uint64_t taken = 0;  // results out of windows
+  bool has_left = false;
+  std::vector<farm::JobId> held;  // jobs whose input waits for the thread that reads it
   std::vector<std::function<void()>> deferred;
-  std::exception_ptr broken;  // what the crew's own thread ran into
+  std::exception_ptr broken;  // after which nothing is done any more
 
   std::mutex mutex;  // of all above
   std::atomic<std::thread::id> owner;
+  std::atomic<std::thread::id> runs_task;  // on this rank
   std::atomic<int> wanted{0};
   std::mutex callback_mutex;
   std::exception_ptr callback_error;
 
   std::thread own_thread;
   std::atomic<bool> own_thread_is_awake{false};
+  std::atomic<bool> own_thread_calls{false};  // back
   std::mutex sleep_mutex;
   std::condition_variable wake;
   bool stopping = false;
@@ -512,14 +573,23 @@ Crew::Crew(const comm::Session& session) : impl_{std::make_unique<Impl>(session)
 Crew::~Crew() = default;
 
 farm::JobId Crew::submit(std::shared_ptr<Job> job, bool waits) {
+  const CodeAddress type = encode(job->type);
   const Impl::Inside inside{*impl_, waits};
-  const farm::JobId id = impl_->master.open(job->options);
-  OpenJob& open = impl_->jobs[id];
-  open.argument_size = job->argument_size;
-  open.type = encode(job->type);
-  open.job = std::move(job);
-  impl_->look(true);
-  return id;
+  return impl_->guarded([&] {
+    const bool is_empty = job->options.tasks == 0;
+    const farm::JobId id = impl_->master.open(job->options);
+    OpenJob& open = impl_->jobs[id];
+    open.argument_size = job->argument_size;
+    open.type = type;
+    open.reader = std::this_thread::get_id();
+    open.job = std::move(job);
+    if (is_empty) {  // for which no worker need be free
+      impl_->master.read(id, 0, true);
+      impl_->close_if_finished(id);
+    }
+    impl_->look();
+    return id;
+  });
 }
 
 void Crew::cancel(farm::JobId id) {
@@ -542,42 +612,51 @@ bool Crew::wait(const std::function<bool()>& done, std::optional<Clock::time_poi
                 std::optional<farm::JobId> consumed) {
   Impl::Inside inside{*impl_};
   comm::Backoff backoff;
-  for (;;) {
+  for (bool late = false;;) {
     if (done()) {
       if (consumed && impl_->jobs.contains(*consumed)) impl_->master.consumed(*consumed, 1);
       // Who takes many results that are there already still keeps the workers busy.
-      if (consumed && ++impl_->taken % look_after_taking == 0) impl_->look(true);
+      if (consumed && ++impl_->taken % look_after_taking == 0) impl_->look();
       return true;
     }
-    const bool any = impl_->look(true);
+    if (late) return false;
+    if (consumed) {
+      if (const auto job = impl_->jobs.find(*consumed); job != impl_->jobs.end()) {
+        job->second.reader = std::this_thread::get_id();
+      }
+    }
+    bool any = impl_->look();
     impl_->enter(any ? measure::Phase::communicate : measure::Phase::wait);
-    impl_->run_deferred(inside);
+    any = impl_->run_deferred(inside) || any;
+    if (!any && impl_->here_works) any = impl_->guarded([&] { return impl_->work_here(inside); });
+    late = limit && Clock::now() >= *limit;
+    inside.let_others();
     if (any) {
       backoff = {};
-      continue;
+    } else if (!late) {
+      if (impl_->nobody_is_left()) {
+        throw WorkersLost(
+            fmt::format("all {} workers are lost; what is unfinished stays so", impl_->session.size() - 1));
+      }
+      backoff.pause();
     }
-    if (impl_->here_works && impl_->work_here(inside)) {
-      backoff = {};
-      continue;
-    }
-    if (limit && Clock::now() >= *limit) return false;
-    if (impl_->nobody_is_left()) {
-      throw WorkersLost(fmt::format("all {} workers are lost; what is unfinished stays so", impl_->session.size() - 1));
-    }
-    backoff.pause();
   }
 }
 
-void Crew::look() {
+void Crew::locked(const std::function<void()>& what) {
   Impl::Inside inside{*impl_};
-  impl_->look(true);
-  if (impl_->here_works) impl_->work_here(inside);
+  what();
   impl_->run_deferred(inside);
 }
 
-void Crew::locked(const std::function<void()>& what) {
-  const Impl::Inside inside{*impl_};
-  what();
+void Crew::finish_callbacks() {
+  Impl::Inside inside{*impl_};
+  for (comm::Backoff backoff;;) {
+    const bool elsewhere = impl_->own_thread_calls.load(std::memory_order_acquire) &&
+                           impl_->own_thread.get_id() != std::this_thread::get_id();
+    if (!impl_->run_deferred(inside) && !elsewhere) return;
+    inside.outside([&] { backoff.pause(); });  // that callback may want something of the pool
+  }
 }
 
 void Crew::defer(std::function<void()> callback) { impl_->deferred.push_back(std::move(callback)); }
@@ -587,15 +666,17 @@ std::exception_ptr Crew::take_callback_error() {
   return std::exchange(impl_->callback_error, nullptr);
 }
 
-void Crew::set_master_works(bool works) {
+void Crew::let_master_work(int change) {
   const Impl::Inside inside{*impl_};
-  impl_->here_works = works || impl_->session.size() == 1;
+  impl_->pools_here_works_for += change;
+  impl_->here_works = impl_->pools_here_works_for > 0 || impl_->session.size() == 1;
   impl_->master.set_here(impl_->here_works);
 }
 
-int Crew::workers() const { return impl_->master.live_workers(); }
-
-int Crew::tasks_at_a_time() const { return impl_->master.live_workers() + (impl_->here_works ? 1 : 0); }
+int Crew::workers() const {
+  const Impl::Inside inside{*impl_};
+  return impl_->master.live_workers() + (impl_->here_works ? 1 : 0);
+}
 
 measure::Record Crew::report() {
   const auto asked_of_all_answered = [&] {
@@ -618,6 +699,7 @@ measure::Record Crew::report() {
   const Impl::Inside inside{*impl_};
   std::vector<measure::Books> ranks;
   ranks.push_back(measure::close(impl_->account, 0, ""));
+  impl_->phase = measure::Phase::wait;  // in which close() leaves the clock
   for (int rank = 1; rank < impl_->session.size(); ++rank) {
     if (const auto found = impl_->books.find(rank); found != impl_->books.end()) {
       ranks.push_back(found->second);
@@ -654,8 +736,24 @@ measure::Record Crew::report() {
   return record;
 }
 
+void Crew::end_pool() {
+  const Impl::Inside inside{*impl_};
+  if (impl_->session.size() == 1) return;
+  for (int rank = 1; rank < impl_->session.size(); ++rank) {
+    if (!impl_->master.is_live(rank)) continue;
+    impl_->out.put(ToWorker::pool_ended);
+    impl_->link.mailbox().send(rank, impl_->out);
+  }
+  // Where the crew has no thread of its own, nobody would send the rest later.
+  comm::Backoff backoff;
+  for (impl_->look(); !impl_->session.is_serialized() && !impl_->link.mailbox().has_sent_all(); impl_->look()) {
+    backoff.pause();
+  }
+}
+
 void Crew::leave() {
   const Impl::Inside inside{*impl_};
+  impl_->has_left = true;
   if (impl_->session.size() == 1) return;
   std::vector<int> live;
   for (int rank = 1; rank < impl_->session.size(); ++rank) {
@@ -705,6 +803,6 @@ void assemble(const comm::Session& session) {
   }
 }
 
-void serve(const comm::Session& session) { assembled(session).server->serve(); }
+void serve(const comm::Session& session, Until until) { assembled(session).server->serve(until); }
 
 }  // namespace echelon::pool::detail

@@ -26,7 +26,7 @@ Pool::Pool(const comm::Session& session, PoolOptions options)
     : session_{session}, options_{std::move(options)}, exceptions_at_start_{std::uncaught_exceptions()} {
   detail::assemble(session);
   crew_ = detail::crew(session);
-  if (crew_) crew_->set_master_works(options_.master_works);
+  if (crew_ && options_.master_works) crew_->let_master_work(1);
 }
 
 Pool::~Pool() {
@@ -38,17 +38,23 @@ Pool::~Pool() {
       close();
       join();
     }
-    if (session_.is_attached()) crew_->leave();
   } catch (const std::exception& e) {
     std::fprintf(stderr, "echelon: at the end of a pool: %s\n", e.what());
   } catch (...) {
     std::fprintf(stderr, "echelon: at the end of a pool: something was thrown that is not a std::exception\n");
   }
+  try {
+    // What could not be joined is given up: its callbacks may refer to what ends with the pool.
+    if (!submitted_.empty()) terminate();
+    if (options_.master_works) crew_->let_master_work(-1);
+    crew_->end_pool();
+  } catch (...) {  // a broken crew, which was told above or will be
+  }
 }
 
 void Pool::serve() {
   if (crew_) throw std::logic_error("Pool::serve() is for the workers; this is the master");
-  detail::serve(session_);
+  detail::serve(session_, detail::Until::pool_ends);
 }
 
 void Pool::check_open() const {
@@ -73,12 +79,15 @@ void Pool::set_options(detail::Job& job, const TaskOptions& options) const {
   }
 }
 
-void Pool::submit(std::shared_ptr<detail::Job> job) {
-  // Those that have ended need not be waited for; looked at now and then, so that the list stays short.
-  if (submitted_.size() >= 1024 && submitted_.size() == submitted_.capacity()) {
-    std::erase_if(submitted_, [&](farm::JobId id) { return crew_->is_finished(id); });
+void Pool::submit(std::shared_ptr<detail::Job> job) { remember(submitted_, crew_->submit(std::move(job))); }
+
+void Pool::remember(std::vector<farm::JobId>& jobs, farm::JobId job) {
+  // Those that have ended are forgotten now and then, so that the list stays short.
+  if (jobs.size() >= 1024 && jobs.size() == jobs.capacity()) {
+    std::erase_if(jobs, [&](farm::JobId id) { return crew_->is_finished(id); });
+    if (jobs.size() > jobs.capacity() / 2) jobs.reserve(2 * jobs.capacity());
   }
-  submitted_.push_back(crew_->submit(std::move(job)));
+  jobs.push_back(job);
 }
 
 void Pool::run(const std::shared_ptr<detail::Job>& job, const std::function<bool()>& done) {
@@ -99,7 +108,7 @@ void Pool::join() {
     crew_->wait([&] { return crew_->has_ended(id); });
     submitted_.pop_back();
   }
-  crew_->look();
+  crew_->finish_callbacks();
   if (const std::exception_ptr error = crew_->take_callback_error()) std::rethrow_exception(error);
 }
 
@@ -107,9 +116,11 @@ void Pool::terminate() {
   closed_ = true;
   if (!crew_) return;
   for (const farm::JobId id : std::exchange(submitted_, {})) crew_->cancel(id);
+  for (const farm::JobId id : std::exchange(streams_, {})) crew_->cancel(id);
+  crew_->finish_callbacks();
 }
 
-int Pool::workers() const { return crew_ ? crew_->tasks_at_a_time() : 0; }
+int Pool::workers() const { return crew_ ? crew_->workers() : 0; }
 
 measure::Record Pool::report() {
   if (!crew_) throw std::logic_error("only the master's pool reports");

@@ -17,7 +17,8 @@ std::string type_name(const std::type_info& type) {
   return status == 0 ? name.get() : type.name();
 }
 
-/// Of the exception that is being handled.
+}  // namespace
+
 Failure failure_in_flight() {
   const std::type_info* type = abi::__cxa_current_exception_type();
   Failure failure{type == nullptr ? "unknown" : type_name(*type), ""};
@@ -36,14 +37,16 @@ Failure failure_in_flight() {
   return failure;
 }
 
-}  // namespace
-
 Function::Function(const TaskType& type, std::span<const std::byte> bytes) : type_{type} {
   if (type.magic != TaskType::right_magic) {
     throw std::runtime_error("the master runs another build of this program: start one on all ranks");
   }
   comm::Unpacker from{bytes};
-  function_ = type.load(from);
+  try {
+    function_ = type.load(from);
+  } catch (...) {
+    error_ = std::current_exception();
+  }
 }
 
 void Runner::begin() {

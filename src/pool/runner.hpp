@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <span>
 
@@ -10,20 +11,29 @@
 
 namespace echelon::pool::detail {
 
-/// A function on the rank that runs it.
+/// Of the exception that is being handled.
+[[nodiscard]] Failure failure_in_flight();
+
+/// A function on the rank that runs it. Where it could not be unpacked, get() throws that: its tasks fail.
 class Function {
  public:
   Function(const TaskType& type, std::span<const std::byte> bytes);
-  ~Function() { type_.drop(function_); }
+  ~Function() {
+    if (function_ != nullptr) type_.drop(function_);
+  }
   Function(const Function&) = delete;
   Function& operator=(const Function&) = delete;
 
   [[nodiscard]] const TaskType& type() const noexcept { return type_; }
-  [[nodiscard]] void* get() const noexcept { return function_; }
+  [[nodiscard]] void* get() const {
+    if (error_) std::rethrow_exception(error_);
+    return function_;
+  }
 
  private:
   const TaskType& type_;
-  void* function_;
+  void* function_ = nullptr;
+  std::exception_ptr error_;
 };
 
 /// Runs tasks and writes their results, in parts, into a message to the master.

@@ -15,17 +15,19 @@ constexpr std::size_t report_bytes = 1 << 16;
 Server::Server(const comm::Session& session)
     : session_{session}, link_{session, [this](std::uint64_t upto) { return worker_.take_back(upto); }} {}
 
-void Server::serve() {
+void Server::serve(Until until) {
   using measure::Phase;
+  const auto has_ended = [&] { return leaving_ || (until == Until::pool_ends && pools_ended_ > 0); };
   comm::Backoff backoff;
   auto looked = measure::Clock::now();
   account_.clock.enter(Phase::wait, looked);
   bool waiting = true;
-  while (!leaving_) {
+  for (;;) {
     bool any = false;
     if (waiting || runner_.last_end() - looked >= look_every) {
       looked = runner_.last_end();
-      while (!leaving_ && receive()) any = true;
+      while (!has_ended() && receive()) any = true;
+      if (has_ended()) break;
       any = link_.mailbox().has_moved() || any;
     }
     if (const auto next = worker_.begin()) {
@@ -47,7 +49,13 @@ void Server::serve() {
       backoff.pause();
     }
   }
-  link_.say_goodbye();
+  report();
+  account_.clock.enter(Phase::wait);
+  if (leaving_) {
+    link_.say_goodbye();
+  } else {
+    --pools_ended_;
+  }
 }
 
 bool Server::receive() {
@@ -64,6 +72,7 @@ bool Server::receive() {
       link_.mailbox().send(0, answer);
       break;
     }
+    case ToWorker::pool_ended: ++pools_ended_; break;
     case ToWorker::leave:
       if (from.get<bool>()) session_.lose(0);  // some rank was lost: do not wait for it in MPI_Finalize
       leaving_ = true;

@@ -8,19 +8,20 @@
 #include <echelon/comm/session.hpp>
 #include <echelon/farm/worker.hpp>
 #include <echelon/measure/account.hpp>
+#include <echelon/pool/crew.hpp>
 
 #include "link.hpp"
 #include "runner.hpp"
 
 namespace echelon::pool::detail {
 
-/// A worker: runs what the master sends, until it is told to leave.
+/// A worker: runs what the master sends.
 class Server {
  public:
   /// Collective: on the master Crew is made meanwhile.
   explicit Server(const comm::Session& session);
 
-  void serve();
+  void serve(Until until);
 
  private:
   /// A chunk that was received, and what its tasks need.
@@ -44,6 +45,7 @@ class Server {
   measure::Account account_;
   std::unordered_map<farm::JobId, std::shared_ptr<Function>> functions_;
   std::deque<Held> held_;
+  std::uint64_t pools_ended_ = 0;  // for which serve() has not returned
   bool leaving_ = false;
 };
 

@@ -10,7 +10,7 @@
 /// What the master and its workers say to each other. Each message begins with its kind.
 namespace echelon::pool::detail {
 
-enum class ToWorker : std::uint8_t { tasks, forget, books, leave };
+enum class ToWorker : std::uint8_t { tasks, forget, books, pool_ended, leave };
 enum class ToMaster : std::uint8_t { results, books };
 
 /// Begins a message of tasks. After it: the function's bytes where it is carried, then the arguments.

@@ -60,7 +60,8 @@ class Session {
   [[nodiscard]] const std::vector<int>& lost() const noexcept { return lost_; }
   /// It did not start MPI itself.
   [[nodiscard]] bool is_attached() const noexcept;
-  /// More than one thread may communicate, one at a time (MPI_THREAD_SERIALIZED).
+  /// More than one thread may communicate, one at a time (MPI_THREAD_SERIALIZED). Where a program of one's own uses MPI
+  /// besides, this takes MPI_THREAD_MULTIPLE.
   [[nodiscard]] bool is_serialized() const noexcept;
 
   /// What a higher layer keeps for as long as the session lives, one a type; nothing before it is set. The last one

@@ -18,6 +18,10 @@ namespace echelon::pool {
 
 namespace detail {
 
+[[nodiscard]] inline std::runtime_error terminated() {
+  return std::runtime_error("the pool was terminated before this task ended");
+}
+
 /// What an AsyncResult and the job that fills it share.
 template <typename T>
 struct Promise {
@@ -27,10 +31,12 @@ struct Promise {
   std::vector<std::function<void(const Kept<T>&)>> on_result;
   std::vector<std::function<void(std::exception_ptr)>> on_error;
 
+  bool had_callbacks = false;
+
   [[nodiscard]] bool is_ready() const noexcept { return value.has_value() || error != nullptr; }
 
   static void cancel(const std::shared_ptr<Promise>& self) {
-    self->error = std::make_exception_ptr(std::runtime_error("the pool was terminated before this task ended"));
+    self->error = std::make_exception_ptr(terminated());
     tell(self);
   }
 
@@ -63,6 +69,7 @@ class AsyncResult {
   decltype(auto) get() && {
     wait();
     rethrow();
+    if (promise_->had_callbacks && !promise_->crew.expired()) crew()->finish_callbacks();  // they look at the value
     if constexpr (!std::is_void_v<T>) return detail::Kept<T>(std::move(*promise_->value));
   }
   /// The same, but throws TimeoutError where the result does not come in time; the task goes on.
@@ -73,20 +80,14 @@ class AsyncResult {
   }
 
   /// Returns when the result is there, good or bad.
-  void wait() const {
-    if (promise_->is_ready() && !crew_is_needed()) return;
-    crew()->wait([&] { return promise_->is_ready(); });
-  }
+  void wait() const { (void)wait_until(std::nullopt); }
   /// The same; false after `limit`.
   template <typename Rep, typename Period>
   [[nodiscard]] bool wait_for(std::chrono::duration<Rep, Period> limit) const {
-    const auto until = detail::Clock::now() + std::chrono::ceil<detail::Clock::duration>(limit);
-    return crew()->wait([&] { return promise_->is_ready(); }, until);
+    return wait_until(detail::deadline(limit));
   }
-  [[nodiscard]] bool ready() const {
-    crew()->look();
-    return promise_->is_ready();
-  }
+  /// Looks for it once.
+  [[nodiscard]] bool ready() const { return wait_until(detail::Clock::time_point::min()); }
   /// Whether the task ended well; throws std::logic_error before it has ended.
   [[nodiscard]] bool successful() const {
     if (!ready()) throw std::logic_error("successful() was called before the result was ready");
@@ -113,7 +114,10 @@ class AsyncResult {
     if (!crew) throw std::logic_error("the session of this result has ended");
     return crew;
   }
-  [[nodiscard]] bool crew_is_needed() const { return !promise_->crew.expired(); }
+  [[nodiscard]] bool wait_until(std::optional<detail::Clock::time_point> limit) const {
+    if (promise_->crew.expired() && promise_->is_ready()) return true;
+    return crew()->wait([&] { return promise_->is_ready(); }, limit);
+  }
   void rethrow() const {
     if (promise_->error) std::rethrow_exception(promise_->error);
   }
@@ -121,9 +125,9 @@ class AsyncResult {
   void attach(F add) {
     crew()->locked([&] {
       add(*promise_);
+      promise_->had_callbacks = true;
       if (promise_->is_ready()) detail::Promise<T>::tell(promise_);
     });
-    crew()->look();
   }
 
   std::shared_ptr<detail::Promise<T>> promise_;

@@ -19,8 +19,18 @@ namespace echelon::pool::detail {
 
 using Clock = std::chrono::steady_clock;
 
+/// The end of a wait that may last so long; nothing where that is beyond any program's end, and what the clock can say.
+template <typename Rep, typename Period>
+[[nodiscard]] std::optional<Clock::time_point> deadline(std::chrono::duration<Rep, Period> limit) {
+  constexpr std::chrono::duration<double> for_ever{1e9};
+  const std::chrono::duration<double> seconds{limit};
+  if (seconds >= for_ever) return std::nullopt;
+  if (!(seconds > seconds.zero())) return Clock::now();
+  return Clock::now() + std::chrono::ceil<Clock::duration>(seconds);
+}
+
 /// What the crew has to know of a job: where its input comes from and where its results go. Everything is called by one
-/// thread at a time, with the crew's lock held.
+/// thread at a time, with the crew's lock held; only results() may throw.
 class Job {
  public:
   Job() = default;
@@ -32,11 +42,12 @@ class Job {
   comm::Packer function;
   std::optional<std::size_t> argument_size;  // where all are alike
   farm::JobOptions options;
-  bool reads_anywhere = false;  // read() may be called by the crew's own thread
+  bool reads_anywhere = false;  // read() may be called by any thread, not only by the one that waits for the results
 
   /// Packs up to `count` more tasks' arguments, each ended by a call of `task`, and returns whether that was all.
   virtual bool read(comm::Packer& to, std::uint64_t count, const std::function<void()>& task) = 0;
-  virtual void results(std::uint64_t first, std::uint64_t count, comm::Unpacker& from) = 0;
+  /// From the task `first + done` on; `done` counts those that were unpacked. What is thrown is the error of the next.
+  virtual void results(std::uint64_t first, std::uint64_t count, std::uint64_t& done, comm::Unpacker& from) = 0;
   virtual void error(TaskError error) = 0;
   /// Every task has its result.
   virtual void finished() {}
@@ -62,24 +73,27 @@ class Crew {
   /// The same, inside wait().
   [[nodiscard]] bool has_ended(farm::JobId job) const;
 
-  /// Works for all jobs until `done` says so, which is called with the lock held; false where the time was over first.
-  /// Throws WorkersLost. Throws std::logic_error when called from a task or an input on this rank.
+  /// Works for all jobs until `done` says so, which is called with the lock held; false where the time was over first,
+  /// after one look at least. Throws WorkersLost. Throws std::logic_error when called from a task or an input on this
+  /// rank.
   /// `consumed`: the job of which `done` takes a result out of the window each time that it is true.
   bool wait(const std::function<bool()>& done, std::optional<Clock::time_point> limit = std::nullopt,
             std::optional<farm::JobId> consumed = std::nullopt);
-  /// One look at what has come.
-  void look();
-  /// Does this with the lock held.
+  /// Does this with the lock held, and then runs the callbacks that it deferred.
   void locked(const std::function<void()>& what);
   /// Runs a callback of the user's soon, without the lock. With the lock held.
   void defer(std::function<void()> callback);
+  /// Returns when all callbacks that are due have run, on whatever thread: only a callback itself does not wait.
+  void finish_callbacks();
   /// The first thing that a callback threw since the last call.
   [[nodiscard]] std::exception_ptr take_callback_error();
 
-  void set_master_works(bool works);
-  [[nodiscard]] int workers() const;          ///< live ones
-  [[nodiscard]] int tasks_at_a_time() const;  ///< ranks that run tasks
+  /// The master's rank works while more pools have said 1 than -1.
+  void let_master_work(int change);
+  [[nodiscard]] int workers() const;  ///< ranks that run tasks
   [[nodiscard]] measure::Record report();
+  /// A pool has ended: each worker returns from one serve(session, Until::pool_ends).
+  void end_pool();
   /// Tells the workers to leave, and waits a little for them; those that stay are ended.
   void leave();
 
@@ -92,7 +106,8 @@ class Crew {
 [[nodiscard]] std::shared_ptr<Crew> crew(const comm::Session& session);
 /// Makes what a pool needs on all ranks of a session, where that was not done before. Collective the first time.
 void assemble(const comm::Session& session);
-/// Runs tasks until the master says to leave. On the workers, after assemble().
-void serve(const comm::Session& session);
+/// Runs tasks until the master leaves, or also until one of its pools has ended. On the workers, after assemble().
+enum class Until { master_leaves, pool_ends };
+void serve(const comm::Session& session, Until until);
 
 }  // namespace echelon::pool::detail

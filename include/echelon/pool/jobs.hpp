@@ -51,19 +51,6 @@ class Outcome {
 
 namespace detail {
 
-/// Packs arguments of a type as tasks need them: those that differ in size each behind its own.
-template <typename A>
-void pack_argument(comm::Packer& to, const A& argument) {
-  if constexpr (FixedSize<A>::value.has_value()) {
-    to.put<A>(argument);
-  } else {
-    const std::size_t at = to.size();
-    to.put(std::uint64_t{0});
-    to.put<A>(argument);
-    to.patch(at, std::uint64_t{to.size() - at - sizeof(std::uint64_t)});
-  }
-}
-
 template <Call call, typename F, typename A>
 void set_type(Job& job, const F& function) {
   job.type = &task_type<call, F, A>;
@@ -101,7 +88,7 @@ class Input {
         for (std::uint64_t i = 0; i < count; ++i) {
           if (*at_ == std::ranges::end(range_)) return true;
           mark = to.size();
-          pack_argument<A>(to, **at_);
+          pack_sized<A>(to, **at_);
           task();
           mark = to.size();
           ++*at_;
@@ -132,13 +119,14 @@ class Collector {
     if (tasks) values_.reserve(*tasks);
   }
 
-  void results(std::uint64_t first, std::uint64_t count, comm::Unpacker& from) {
+  /// As Job::results.
+  void results(std::uint64_t first, std::uint64_t count, std::uint64_t& done, comm::Unpacker& from) {
     if (values_.size() < first + count) values_.resize(first + count);
     if constexpr (bulk) {
       const auto bytes = from.bytes(count * sizeof(Value));
       std::memcpy(values_.data() + first, bytes.data(), bytes.size());
     } else if constexpr (!std::is_void_v<R>) {
-      for (std::uint64_t i = 0; i < count; ++i) values_[first + i] = from.get<Value>();
+      for (; done < count; ++done) values_[first + done] = unpack_sized<Value>(from);
     }
   }
   void error(TaskError error) {
@@ -192,8 +180,8 @@ class MapJob : public Job {
   bool read(comm::Packer& to, std::uint64_t count, const std::function<void()>& task) override {
     return input.read(to, count, task);
   }
-  void results(std::uint64_t first, std::uint64_t count, comm::Unpacker& from) override {
-    collector.results(first, count, from);
+  void results(std::uint64_t first, std::uint64_t count, std::uint64_t& done, comm::Unpacker& from) override {
+    collector.results(first, count, done, from);
   }
   void error(TaskError error) override { collector.error(std::move(error)); }
   void finished() override { is_finished = true; }
@@ -213,7 +201,7 @@ class AsyncMapJob : public Job {
   template <typename Range>
   void take(Range&& range) {
     for (auto&& argument : range) {
-      pack_argument<A>(packed_, argument);
+      pack_sized<A>(packed_, argument);
       ++tasks_;
     }
     options.tasks = tasks_;
@@ -239,8 +227,8 @@ class AsyncMapJob : public Job {
     read_ += count;
     return read_ == tasks_;
   }
-  void results(std::uint64_t first, std::uint64_t count, comm::Unpacker& from) override {
-    collector_.results(first, count, from);
+  void results(std::uint64_t first, std::uint64_t count, std::uint64_t& done, comm::Unpacker& from) override {
+    collector_.results(first, count, done, from);
   }
   void error(TaskError error) override { collector_.error(std::move(error)); }
   void finished() override {
@@ -269,18 +257,18 @@ class ApplyJob : public Job {
   ApplyJob(std::shared_ptr<Promise<R>> promise, const A& argument) : promise_{std::move(promise)} {
     reads_anywhere = true;
     options.tasks = 1;
-    pack_argument<A>(packed_, argument);
+    pack_sized<A>(packed_, argument);
   }
   bool read(comm::Packer& to, std::uint64_t, const std::function<void()>& task) override {
     to = std::move(packed_);
     task();
     return true;
   }
-  void results(std::uint64_t, std::uint64_t, comm::Unpacker& from) override {
+  void results(std::uint64_t, std::uint64_t, std::uint64_t&, comm::Unpacker& from) override {
     if constexpr (std::is_void_v<R>) {
       promise_->value.emplace();
     } else {
-      promise_->value = from.get<Kept<R>>();
+      promise_->value = unpack_sized<Kept<R>>(from);
     }
   }
   void error(TaskError error) override { promise_->error = std::make_exception_ptr(std::move(error)); }
@@ -303,12 +291,12 @@ class ImapJob : public Job {
   bool read(comm::Packer& to, std::uint64_t count, const std::function<void()>& task) override {
     return input.read(to, count, task);
   }
-  void results(std::uint64_t first, std::uint64_t count, comm::Unpacker& from) override {
-    for (std::uint64_t i = 0; i < count; ++i) {
+  void results(std::uint64_t first, std::uint64_t count, std::uint64_t& done, comm::Unpacker& from) override {
+    for (; done < count; ++done) {
       if constexpr (std::is_void_v<R>) {
-        delivery.put(first + i, Value{});
+        delivery.put(first + done, Value{});
       } else {
-        delivery.put(first + i, from.get<Value>());
+        delivery.put(first + done, unpack_sized<Value>(from));
       }
     }
   }
@@ -317,6 +305,10 @@ class ImapJob : public Job {
     delivery.put(index, std::move(error));
   }
   void finished() override { is_finished = true; }
+  void cancelled() override {
+    is_finished = true;
+    input.error = std::make_exception_ptr(terminated());
+  }
 
   Input<Range, A> input;
   farm::Delivery<Outcome<Value>> delivery;

@@ -38,9 +38,11 @@ namespace echelon::pool {
 /// - The destructor waits for what was submitted, as losing it silently helps nobody; when an exception leaves the
 ///   pool's scope it terminates instead.
 /// - terminate() ends no task that runs: a rank cannot be started again. What it returns is dropped.
+/// - An object that is a function is copied to each worker once a call, and keeps its state from task to task there.
 /// - There is no initializer and no maxtasksperchild: static variables of a worker live as long as its rank.
 ///
-/// For one thread, the one that the session belongs to; callbacks may call too.
+/// For one thread, the one that the session belongs to; callbacks may call too, but a task that runs on the master's
+/// rank, and an input while it is read, must not: std::logic_error.
 class Pool {
  public:
   /// In echelon::run's body, on the master. In a program of one's own (Session on a communicator): on all ranks, after
@@ -50,7 +52,8 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  /// On a worker, where it made the pool itself: runs tasks until the master's pool is destroyed.
+  /// On a worker, where it made the pool itself: runs tasks until the master's pool is destroyed. Of several pools at
+  /// once, each is to be served, in any order.
   void serve();
 
   /// All results, in the order of the input; an empty vector of an empty input. Functions of void give monostates.
@@ -115,9 +118,10 @@ class Pool {
 
   /// No more calls are taken; they throw std::logic_error.
   void close() noexcept { closed_ = true; }
-  /// Waits for all that was submitted, after close() or terminate(); throws the first thing that a callback threw.
+  /// Waits for all that was submitted and for its callbacks, after close() or terminate(); throws the first thing that
+  /// a callback threw. It does not wait for imap, which ends when its results are taken.
   void join();
-  /// Gives up all that has not begun, and closes. Its results never become ready: get() throws.
+  /// Gives up all that has not begun, and closes. What waits for its results throws std::runtime_error.
   void terminate();
 
   /// Ranks that run tasks, now.
@@ -180,7 +184,9 @@ class Pool {
     detail::set_type<detail::Call::whole, F, A>(*job, function);
     set_options(*job, options);
     job->options.window = options.window.value_or(options_.tasks.window.value_or(default_window));
-    return Results<R>{std::make_unique<detail::ImapStream<View, A, R>>(crew_, std::move(job))};
+    auto results = std::make_unique<detail::ImapStream<View, A, R>>(crew_, std::move(job));
+    remember(streams_, results->id());
+    return Results<R>{std::move(results)};
   }
 
   static constexpr std::uint64_t default_window = 4096;
@@ -190,11 +196,13 @@ class Pool {
   /// Submits a job and waits until it is `done`; where that throws, nothing of the job is used any more.
   void run(const std::shared_ptr<detail::Job>& job, const std::function<bool()>& done);
   void submit(std::shared_ptr<detail::Job> job);
+  void remember(std::vector<farm::JobId>& jobs, farm::JobId job);
 
   const comm::Session& session_;
   PoolOptions options_;
   std::shared_ptr<detail::Crew> crew_;  // on the master
   std::vector<farm::JobId> submitted_;  // asynchronous ones that may not have ended
+  std::vector<farm::JobId> streams_;    // the same of imap
   int exceptions_at_start_;
   bool closed_ = false;
 };

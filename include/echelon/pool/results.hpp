@@ -41,6 +41,8 @@ class ImapStream : public Stream<Kept<R>> {
   ImapStream(const ImapStream&) = delete;
   ImapStream& operator=(const ImapStream&) = delete;
 
+  [[nodiscard]] farm::JobId id() const noexcept { return id_; }
+
   std::optional<Outcome<Kept<R>>> next(std::optional<Clock::time_point> limit, bool& late) override {
     std::optional<Outcome<Kept<R>>> taken;
     const auto take = [&] {
@@ -111,7 +113,7 @@ class Results {
   template <typename Rep, typename Period>
   [[nodiscard]] std::optional<Value> next_for(std::chrono::duration<Rep, Period> limit) {
     bool late = false;
-    auto outcome = stream_->next(detail::Clock::now() + std::chrono::ceil<detail::Clock::duration>(limit), late);
+    auto outcome = stream_->next(detail::deadline(limit), late);
     if (late) throw TimeoutError("no result within the time that was given for it");
     return value_of(std::move(outcome));
   }

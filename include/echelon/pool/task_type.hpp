@@ -52,7 +52,8 @@ template <typename F>
 concept function_pointer = std::is_pointer_v<F> && std::is_function_v<std::remove_pointer_t<F>>;
 
 template <typename F>
-concept SendableFunction = function_pointer<F> || std::is_trivially_copyable_v<F> || comm::Sendable<F>;
+concept SendableFunction =
+    !std::is_member_pointer_v<F> && (function_pointer<F> || std::is_trivially_copyable_v<F> || comm::Sendable<F>);
 
 template <typename F>
 void pack_function(comm::Packer& to, const F& function) {
@@ -61,7 +62,7 @@ void pack_function(comm::Packer& to, const F& function) {
       "echelon: this function object cannot be sent to another rank. A lambda may capture only what is "
       "trivially copyable, by value: numbers and structs of numbers, not strings, vectors or references. Pass "
       "these as arguments, or write a struct with operator(), a default constructor and a Boost.Serialization "
-      "serialize().");
+      "serialize(). Call a member function in a lambda.");
   if constexpr (function_pointer<F>) {
     to.put(encode(reinterpret_cast<const void*>(function)));
   } else if constexpr (std::is_trivially_copyable_v<F>) {
@@ -114,6 +115,29 @@ requires(!comm::detail::as_it_lies<std::tuple<Ts...>>) struct FixedSize<std::tup
   static constexpr std::optional<std::size_t> value = sum_of_sizes<Ts...>();
 };
 
+/// Packs a value so that what stands behind it can be found without unpacking it, which may throw: where values of its
+/// type differ in size, behind its own.
+template <typename T>
+void pack_sized(comm::Packer& to, const T& value) {
+  if constexpr (FixedSize<T>::value.has_value()) {
+    to.put<T>(value);
+  } else {
+    const std::size_t at = to.size();
+    to.put(std::uint64_t{0});
+    to.put<T>(value);
+    to.patch(at, std::uint64_t{to.size() - at - sizeof(std::uint64_t)});
+  }
+}
+template <typename T>
+[[nodiscard]] T unpack_sized(comm::Unpacker& from) {
+  if constexpr (FixedSize<T>::value.has_value()) {
+    return from.get<T>();
+  } else {
+    comm::Unpacker value{from.bytes(from.get<std::uint64_t>())};
+    return value.get<T>();
+  }
+}
+
 /// What stands for the result of a function; those of void have none.
 template <typename R>
 using Kept = std::conditional_t<std::is_void_v<R>, std::monostate, std::remove_cvref_t<R>>;
@@ -139,7 +163,7 @@ void run_one(F& function, comm::Unpacker& argument, comm::Packer& result) {
   if constexpr (std::is_void_v<R>) {
     detail::invoke<call>(function, argument.get<A>());
   } else {
-    result.put<Kept<R>>(detail::invoke<call>(function, argument.get<A>()));
+    pack_sized<Kept<R>>(result, detail::invoke<call>(function, argument.get<A>()));
   }
 }
 
