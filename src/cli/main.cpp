@@ -24,6 +24,12 @@ int complain(const std::string& what) {
   return static_cast<int>(ExitCode::usage);
 }
 
+/// What rank 0 says last, to an `echelon -n` that started it.
+void tell_outcome(int code) noexcept {
+  const comm::Placement place = comm::placement();
+  if (place.launched && place.rank == 0) launch::tell_outcome(code);
+}
+
 /// Libraries that give up call exit(1): MPI where it cannot start, OpenMP where it gets no threads. From 1 one would
 /// conclude that the answer is wrong, so while ranks run, leaving that way ends in ExitCode::broken.
 class ExitGuard {
@@ -33,6 +39,7 @@ class ExitGuard {
     std::atexit([] {
       if (!armed) return;
       tell("a library ended the program, for the reason that it gives above");
+      tell_outcome(static_cast<int>(ExitCode::broken));
       _exit(static_cast<int>(ExitCode::broken));
     });
   }
@@ -104,6 +111,7 @@ int run_on_ranks(const Command& command, int argc, char** argv, workloads::Accou
     return static_cast<int>(command.run_on_ranks({*session, account, arguments}));
   } catch (const std::exception& e) {
     ExitGuard::disarm();  // says why itself
+    tell_outcome(static_cast<int>(ExitCode::broken));
     session->abort(ExitCode::broken, e.what());
   }
 }
@@ -157,19 +165,20 @@ int run(int argc, char** argv, workloads::Account& account) {
   return run_on_ranks(command, argc, argv, account);
 }
 
+int run_and_tell(int argc, char** argv) {
+  fill_standard_descriptors();
+  workloads::Account account;  // the clock of this rank starts here
+  int code = static_cast<int>(ExitCode::broken);
+  try {
+    code = run(argc, argv, account);
+  } catch (const std::exception& e) {
+    tell(e.what());
+  }
+  tell_outcome(code);
+  return code;
+}
+
 }  // namespace
 }  // namespace echelon::cli
 
-int main(int argc, char** argv) {
-  echelon::cli::fill_standard_descriptors();
-  echelon::workloads::Account account;  // the clock of this rank starts here
-  int code = static_cast<int>(echelon::base::ExitCode::broken);
-  try {
-    code = echelon::cli::run(argc, argv, account);
-  } catch (const std::exception& e) {
-    echelon::cli::tell(e.what());
-  }
-  const echelon::comm::Placement place = echelon::comm::placement();
-  if (place.launched && place.rank == 0) echelon::launch::tell_outcome(code);
-  return code;
-}
+int main(int argc, char** argv) { return echelon::cli::run_and_tell(argc, argv); }

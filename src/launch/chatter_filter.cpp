@@ -99,10 +99,12 @@ bool ChatterFilter::is_about_ranks(std::string_view block) {
   const bool status =
       says("exited with non-zero status") || says("a non-zero exit code") || says("MPI_ABORT was invoked");
   rank_failed_ = rank_failed_ || status;
-  // The same words as where a node cannot be reached at the start, which the user must see.
-  const bool lost_node =
-      all_in_mpi_ && (says("unable to reliably start one or more daemons") || says("lost communication with a remote"));
-  return status || lost_node;
+  // What ranks and mpirun say of a peer or node that is gone; at the start of a run the user must see it.
+  const bool lost =
+      all_in_mpi_ &&
+      (says("peer process has unexpectedly disconnected") || says("failed to TCP connect to a peer") ||
+       says("lost communication with a remote daemon") || says("unable to reliably start one or more daemons"));
+  return status || lost;
 }
 
 void ChatterFilter::note_state(const std::string& line) {

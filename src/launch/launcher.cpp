@@ -184,12 +184,14 @@ class Patience {
     if (!run.output_taken || last_signal == SIGINT || last_signal == SIGTERM || last_signal == SIGHUP) {
       return Step{SIGKILL, now + after_signal};  // mpirun has been told to end
     }
-    if (run.outcome.outcome()) return Step{SIGTERM, now + after_outcome};
-    if (!run.chatter.failure()) return std::nullopt;
+    const std::optional<Failure>& failure = run.chatter.failure();
     // An aborted rank wants the others to be ended, which mpirun does not do here; nor does it end what cannot start.
-    const Failure::Kind kind = run.chatter.failure()->kind;
-    const bool at_once = kind == Failure::Kind::aborted || kind == Failure::Kind::not_started;
-    return Step{SIGTERM, at_once ? now : now + after_failure};
+    if (failure && (failure->kind == Failure::Kind::aborted || failure->kind == Failure::Kind::not_started)) {
+      return Step{SIGTERM, now};
+    }
+    if (run.outcome.outcome()) return Step{SIGTERM, now + after_outcome};
+    if (failure) return Step{SIGTERM, now + after_failure};
+    return std::nullopt;
   }
 
   std::optional<Step> next_;

@@ -130,9 +130,14 @@ std::string running() { return state(0, "RUNNING") + state(1, "RUNNING") + state
 
 const std::string lost_peer =
     "[vm:27456] PMIX ERROR: BAD-PARAM in file ../../../src/event/pmix_event_notification.c at line 1033\n";
-const std::string lost_daemon = block(
-    "ORTE was unable to reliably start one or more daemons.\n"
-    "This usually is caused by:\n");
+const std::vector<std::string> losses{block("ORTE was unable to reliably start one or more daemons.\n"
+                                            "This usually is caused by:\n"),
+                                      block("ORTE has lost communication with a remote daemon.\n\n"
+                                            "  HNP daemon   : [[1,0],0] on node a\n"),
+                                      block("An MPI communication peer process has unexpectedly disconnected.  This\n"
+                                            "usually indicates a failure in the peer process (e.g., a crash or\n"),
+                                      block("WARNING: Open MPI failed to TCP connect to a peer MPI process.  This\n"
+                                            "should not happen.\n")};
 
 TEST(chatter_filter, states_and_lost_peers_are_kept_back) {
   const Filtered f = filtered(state("JOB [INVALID]", "PENDING INIT") + state("JOB NULL", "DAEMONS TERMINATED") +
@@ -149,9 +154,11 @@ TEST(chatter_filter, states_in_the_middle_of_a_block_are_taken_out) {
   }
 }
 
-TEST(chatter_filter, loss_of_a_node_is_kept_back_but_not_of_one_that_was_never_there) {
-  EXPECT_EQ(filtered(running() + all_in_mpi() + lost_daemon).text, "");
-  EXPECT_EQ(filtered(running() + lost_daemon).text, lost_daemon);
+TEST(chatter_filter, loss_of_a_node_or_peer_is_kept_back_but_not_of_one_that_was_never_there) {
+  for (const std::string& loss : losses) {
+    EXPECT_EQ(filtered(running() + all_in_mpi() + loss).text, "");
+    EXPECT_EQ(filtered(running() + loss).text, loss);
+  }
 }
 
 TEST(chatter_filter, failure_is_what_takes_the_outcome_away) {

@@ -1,7 +1,10 @@
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <set>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -108,6 +111,33 @@ TEST(outcome, is_told_to_whom_started_this_rank_alone) {
   setenv(launched_variable, token.c_str(), 1);
   EXPECT_EQ(told(), outcome_marker(token, 75));
   unsetenv(launched_variable);
+}
+
+// mpirun reads 4096 bytes at once, and hands them on with other ranks' between: the marker must not be torn there.
+TEST(outcome, comes_in_one_piece_after_text_that_nobody_has_read_yet) {
+  std::array<int, 2> pipe{};
+  ASSERT_EQ(pipe2(pipe.data(), O_CLOEXEC), 0);
+  const int before = dup(STDERR_FILENO);
+  dup2(pipe[1], STDERR_FILENO);
+  close(pipe[1]);
+  const std::string text(4090, 'x');
+  ASSERT_EQ(write(STDERR_FILENO, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  std::vector<std::string> pieces;
+  std::thread mpirun{[&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds{100});
+    std::array<char, 4096> buffer{};
+    for (ssize_t size = 0; (size = read(pipe[0], buffer.data(), buffer.size())) > 0;) {
+      pieces.emplace_back(buffer.data(), static_cast<std::size_t>(size));
+    }
+  }};
+  setenv(launched_variable, token.c_str(), 1);
+  tell_outcome(75);
+  unsetenv(launched_variable);
+  dup2(before, STDERR_FILENO);
+  close(before);
+  mpirun.join();
+  close(pipe[0]);
+  EXPECT_EQ(pieces, (std::vector<std::string>{text, outcome_marker(token, 75)}));
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // A program that is the starter of its own ranks, as those of the library's users are: `launch_probe RANKS MODE...`.
 // The starter's flags come from the environment: PROBE_FRAGILE (a lost rank ends the run), PROBE_READS_INPUT,
-// PROBE_PROGRAM (start this instead).
+// PROBE_PROGRAM (start this instead), PROBE_HAS_CHILD (of its own, which it does not wait for), PROBE_IGNORES_CHILDREN.
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -141,6 +141,11 @@ int main(int argc, char** argv) {
                         .reads_input = std::getenv("PROBE_READS_INPUT") != nullptr,
                         .program = {this_executable()}};
   if (const char* program = std::getenv("PROBE_PROGRAM")) request.program = {program};
+  if (std::getenv("PROBE_IGNORES_CHILDREN") != nullptr) std::signal(SIGCHLD, SIG_IGN);
+  if (std::getenv("PROBE_HAS_CHILD") != nullptr && fork() == 0) {
+    for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) close(descriptor);
+    stay();
+  }
   request.program.insert(request.program.end(), argv + 1, argv + argc);
   return launch(request);
 }

@@ -115,6 +115,19 @@ TEST_F(supervision, what_ranks_have_started_does_not_outlive_the_run) {
   EXPECT_EQ(outcome.exit_code, 3) << outcome;
 }
 
+TEST_F(supervision, starters_own_child_is_left_alone) {
+  const Outcome outcome = run(2, {"tell", "3"}, {{"PROBE_HAS_CHILD", "1"}});
+  EXPECT_EQ(outcome.exit_code, 3) << outcome;
+  const std::vector<Process> left = descendants(getpid());
+  EXPECT_EQ(left.size(), 1U);
+  for (const Process& process : left) kill(process.pid, SIGKILL);
+  EXPECT_TRUE(wait_until([] { return descendants(getpid()).empty(); }));
+}
+
+TEST_F(supervision, starter_that_was_told_to_ignore_children_sees_their_end) {
+  EXPECT_EQ(run(2, {"tell", "3"}, {{"PROBE_IGNORES_CHILDREN", "1"}}).exit_code, 3);
+}
+
 TEST_F(supervision, abort_of_a_rank_ends_the_others) {
   for (const char* rank : {"0", "1"}) {
     const Outcome outcome = run(3, {"abort", rank});
