@@ -12,7 +12,7 @@
 int volume(int a, int b, int c) { return a * b * c; }
 
 int slow_square(int x) {
-  std::this_thread::sleep_for(std::chrono::milliseconds{50});
+  std::this_thread::sleep_for(std::chrono::milliseconds{100});
   return x * x;
 }
 

@@ -22,7 +22,8 @@ struct Outcome {
   std::uint64_t threads = 1;
 };
 
-/// Closes the books of all ranks and makes the run's record on the master; the other ranks get an empty one. Collective.
+/// Closes the books of all ranks and makes the run's record on the master; the other ranks get an empty one.
+/// Collective.
 [[nodiscard]] measure::Record close(const comm::Session& session, Account& account,
                                     const std::vector<std::string>& argv, Outcome outcome);
 
