@@ -28,7 +28,7 @@ double tasks_in(std::chrono::nanoseconds time, double task_ns) { return static_c
 
 }  // namespace
 
-Master::Master(std::vector<int> workers, bool here) : has_here_{here} {
+Master::Master(const std::vector<int>& workers, bool here) : has_here_{here} {
   int last = here_worker;
   for (const int worker : workers) last = std::max(last, worker);
   workers_.resize(static_cast<std::size_t>(last) + 1);
@@ -308,7 +308,7 @@ bool Master::can_take(const Worker& w, const Job& job) const {
   if (w.leases.size() < 2) return true;
   const double task_ns = job.estimate->task_ns();
   if (w.leases.size() >= max_leases || task_ns == 0) return false;
-  const double held = static_cast<double>(w.tasks);
+  const auto held = static_cast<double>(w.tasks);
   return held * task_ns < static_cast<double>(ahead_time.count()) && held * job.task_bytes() < 2.0 * chunk_bytes;
 }
 

@@ -444,6 +444,19 @@ TEST(master, a_retry_that_is_taken_back_still_goes_to_another_worker_only) {
   EXPECT_THAT(all(master), ElementsAre("give 2 0:0+1")) << "and is not taken back again and again";
 }
 
+TEST(master, forgets_the_trouble_of_a_task_with_its_end) {
+  Master master{ranks(3), false};
+  const JobId job = open(master, 2, {.chunk = 1, .retries = 1, .crash_limit = 1});
+  all(master);
+  master.failed(1, job, 0);
+  master.failed(2, job, 1);
+  EXPECT_THAT(all(master), ElementsAre("give 3 0:0+1", "give 1 0:1+1"));
+  for (const std::uint64_t task : {0, 1}) EXPECT_EQ(master.attempts(job, task), 2U);
+  EXPECT_TRUE(master.done(3, {job, 0, 1}, slow));
+  EXPECT_TRUE(master.lost(1));
+  for (const std::uint64_t task : {0, 1}) EXPECT_EQ(master.attempts(job, task), 1U);
+}
+
 // ---- losses ----
 
 TEST(master, a_lost_worker_is_not_heard_again) {
@@ -467,10 +480,13 @@ TEST(master, tasks_lost_with_their_worker_run_one_by_one_as_any_may_be_the_cause
 
 TEST(master, a_suspect_gets_no_company) {
   Master master = with_three_tasks_on_worker_1(2);
+  EXPECT_TRUE(master.done(1, {0, 0, 2}, slow));
   EXPECT_TRUE(master.lost(1));
-  EXPECT_THAT(all(master), ElementsAre("give 2 0:0+1 carefully"));
+  EXPECT_THAT(all(master), ElementsAre("give 2 0:2+1 carefully"));
   open(master, 10, chunk(1));
   EXPECT_THAT(all(master), IsEmpty());
+  EXPECT_TRUE(master.done(2, {0, 2, 1}, slow));
+  EXPECT_THAT(all(master), SizeIs(2));
 }
 
 TEST(master, suspects_come_before_everything_else) {

@@ -189,7 +189,7 @@ TEST(Registered, top_level_holds_what_tools_expect_there_and_no_more) {
 }
 
 TEST(Registered, scripts_can_be_executed) {
-  for (const char* script : {"jobs/workstation.sh", "tests/run.sh", ".ci/run"}) {
+  for (const char* script : {"jobs/workstation.sh", "tests/run.sh", "tests/nightly.sh", ".ci/run"}) {
     EXPECT_NE(fs::status(project / script).permissions() & fs::perms::owner_exec, fs::perms::none) << script;
   }
 }

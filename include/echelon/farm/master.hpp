@@ -57,8 +57,13 @@ using Action = std::variant<Read, Give, TakeBack, GiveUp>;
 /// What it keeps: every task that was read is in exactly one place: waiting, leased to one live worker, or finished. A
 /// task is leased again only when its worker is lost, gave it back, or reported its failure; a lost worker is never
 /// heard again. So each task gets one result. While a job has unfinished tasks and a worker lives, there is an action
-/// or a lease; each lease ends by a report or by the loss of its worker; crash limits and retries bound how often a
-/// task is leased. So every job ends.
+/// or a lease; each lease ends by a report or by the loss of its worker; a task is begun retries + max(crash_limit, 2)
+/// times at most. So every job ends.
+///
+/// Tasks that were lost with their worker are suspects, any of which may have killed it: from then on each is leased
+/// alone, to a worker that holds nothing else. A task is given up only where crash_limit workers were lost while they
+/// held it, the last of them with nothing else, so never for what another task did; or where suspects are left and no
+/// worker but the master's own rank, which does not take them.
 class Master {
  public:
   static constexpr std::chrono::nanoseconds chunk_time{1'000'000};  ///< aimed at, where no chunk size is given
@@ -67,7 +72,7 @@ class Master {
   static constexpr std::uint64_t chunk_bytes = 1 << 20;             ///< of input, aimed at most
 
   /// `here`: the master's own rank works too, as worker 0, in between (next_here()).
-  Master(std::vector<int> workers, bool here);
+  Master(const std::vector<int>& workers, bool here);
   ~Master() = default;
   Master(const Master&) = delete;  // a copy's jobs would point to the first one's estimates
   Master& operator=(const Master&) = delete;
