@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <echelon/comm/collectives.hpp>
 #include <echelon/comm/mailbox.hpp>
 #include <echelon/comm/session.hpp>
 
@@ -41,6 +42,8 @@ bool survivors_talk(const Session& session, Mailbox& box) {
   });
 }
 
+pid_t stopped = 0;  // a rank that its master ends after the session
+
 /// What a rank does until its session ends, by the name of the test. False: it failed.
 using Part = std::function<bool(const Session&)>;
 const std::map<std::string_view, Part>& parts() {
@@ -58,6 +61,21 @@ const std::map<std::string_view, Part>& parts() {
          if (session.rank() == session.size() - 1) raise(SIGKILL);
          session.lose(session.size() - 1);
          return true;
+       }},
+      // As a node that nothing is heard of any more: MPI_Finalize would wait for it.
+      {"stopped",
+       [](const Session& session) {
+         Mailbox box{session};
+         const int last = session.size() - 1;
+         const std::vector<pid_t> pids = gather(session, getpid());
+         session.barrier();
+         if (session.rank() == last) raise(SIGSTOP);
+         if (session.is_master()) stopped = pids.back();
+         usleep(100'000);
+         send_bytes(box, last, 1'000'000);
+         box.forget(last);
+         session.lose(last);
+         return box.has_sent_all() && survivors_talk(session, box);
        }},
       {"killed_amid_messages",
        [](const Session& session) {
@@ -87,6 +105,7 @@ int be_a_rank(std::string_view part, int argc, char** argv) {
     rank = session.rank();
     well = parts().at(part)(session) && !testing::Test::HasFailure();
   }
+  if (stopped != 0) kill(stopped, SIGKILL);
   std::printf("rank %d has ended %s\n", rank, well ? "well" : "badly");
   return well ? 0 : 1;
 }
@@ -115,6 +134,7 @@ class loss : public testing::TestWithParam<int> {
 
 TEST_P(loss, of_a_rank_that_all_know_of) { expect_ends("known_to_all", 0); }
 TEST_P(loss, of_a_killed_rank) { expect_ends("killed", 1); }
+TEST_P(loss, of_a_stopped_rank) { expect_ends("stopped", 1); }
 TEST_P(loss, amid_messages) { expect_ends("killed_amid_messages", 1); }
 
 INSTANTIATE_TEST_SUITE_P(of, loss, testing::Values(2, 4));

@@ -3,12 +3,14 @@
 #include <cstdint>
 #include <cstring>
 #include <deque>
+#include <fstream>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
 #include <mpi.h>
+#include <unistd.h>
 
 #include <echelon/comm/backoff.hpp>
 #include <echelon/comm/mailbox.hpp>
@@ -282,6 +284,35 @@ TEST(mailbox, has_sent_all_only_when_a_large_message_has_gone) {
   EXPECT_EQ(box.has_sent_all(), session().size() == 1) << "nobody has looked yet";
   all.finish();
   EXPECT_TRUE(box.has_sent_all());
+}
+
+std::size_t resident_bytes() {
+  std::ifstream in{"/proc/self/statm"};
+  std::size_t pages = 0;
+  in >> pages >> pages;
+  return pages * static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+
+// MPI takes in what it is sent, whether anyone looks or not.
+TEST(mailbox, large_message_waits_at_its_sender_and_not_in_the_memory_of_who_does_not_look) {
+  if (session().size() == 1 || session().size() > 3) return;
+  Mailbox box{session()};
+  Conversation all{box, [](int from, int to) { return from == 0 && to == 1 ? Sizes{64 * MiB} : Sizes{}; }};
+  session().barrier();
+  if (session().rank() == 1) {
+    const std::size_t before = resident_bytes();
+    for (int i = 0; i < 20'000; ++i) session().progress();
+    MPI_Request told = listen(0);
+    wait_for("the sender", [&] { return is_told(told); });
+    for (int i = 0; i < 20'000; ++i) session().progress();
+    EXPECT_LT(resident_bytes(), before + 16 * MiB);
+  }
+  all.send();
+  if (session().is_master()) {
+    for (int i = 0; i < 20'000; ++i) EXPECT_FALSE(all.receive());
+    tell(1);
+  }
+  all.finish();
 }
 
 TEST(mailbox, body_stays_until_the_next_look) {

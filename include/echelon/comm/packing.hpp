@@ -310,6 +310,10 @@ struct Codec<C> {
     if (count > from.rest().size() / (bulk ? sizeof(T) : 1)) {
       throw std::runtime_error("a message is shorter than what it should hold");
     }
+    if constexpr (std::is_same_v<T, char> && bulk) {  // strings above all, which nothing need fill with zeros first
+      const auto* text = reinterpret_cast<const char*>(from.bytes(count).data());
+      return C(text, text + count);
+    }
     C value;
     if constexpr (bulk) {
       value.resize(count);
