@@ -77,6 +77,7 @@ TEST_F(supervision, lost_rank_ends_a_run_that_does_not_outlive_it) {
   const Outcome outcome = run(3, {"lose", "1"}, {{"PROBE_FRAGILE", "1"}});
   EXPECT_EQ(outcome.exit_code, 4) << outcome;
   EXPECT_THAT(outcome.err, testing::MatchesRegex("echelon: rank 1 on [^ ]+ was killed by signal 9 \\(Killed\\).*\n"));
+  EXPECT_TRUE(wait_until([] { return descendants(getpid()).empty(); }));  // mpirun's matter here
 }
 
 TEST_F(supervision, lost_master_ends_the_run_with_a_line) {
