@@ -281,6 +281,14 @@ struct LivenessMonitor::Impl {
     return true;
   }
 
+  /// A worker that takes itself for connected has said so: that is to be read before it is found missing.
+  void serve_strangers() {
+    for (auto at = connections.begin(); at != connections.end() && strangers > 0;) {
+      Connection& connection = (at++)->second;
+      if (!connection.is_in()) serve(connection);
+    }
+  }
+
   void put_out_late_strangers() {
     for (auto at = connections.begin(); at != connections.end() && strangers > 0;) {
       Connection& connection = (at++)->second;
@@ -299,6 +307,7 @@ struct LivenessMonitor::Impl {
     if (listener.is_open()) shutdown(listener.get(), SHUT_RDWR);
     listener.reset();
     accepting = true;
+    serve_strangers();
     while (put_out_oldest_stranger()) {
     }
     const std::lock_guard lock{mutex};
@@ -462,6 +471,7 @@ struct LivenessMonitor::Impl {
   }
 
   void request(int rank, std::uint64_t value) {
+    if (find(rank) == nullptr) serve_strangers();
     Connection* connection = find(rank);
     if (connection == nullptr) {
       publish(rank, Lost{rank, Lost::Cause::closed});
@@ -481,11 +491,11 @@ struct LivenessMonitor::Impl {
 
   void say_goodbye() {
     leaving = true;
+    close_port();
     for (auto at = connections.begin(); at != connections.end();) {
       Connection& connection = (at++)->second;
-      if (connection.is_in()) tell(connection, {.kind = Frame::Kind::goodbye});
+      tell(connection, {.kind = Frame::Kind::goodbye});
     }
-    close_port();
     const std::lock_guard lock{mutex};
     goodbye_is_said = true;
     changed.notify_all();

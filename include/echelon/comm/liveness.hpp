@@ -76,7 +76,8 @@ class LivenessMonitor {
   /// What has happened since the last call, in its order. A rank is lost at most once, and nothing follows that.
   [[nodiscard]] std::vector<News> news();
 
-  /// Asks a worker; it is answered by an Answer, or the rank is Lost (a rank that has left, too). Never waits.
+  /// Asks a worker; it is answered by an Answer, or the rank is Lost: also one that has left, or is not connected.
+  /// Never waits. Not after goodbye().
   void request(int rank, std::uint64_t value);
 
   /// The caller has given the rank up: its process is told to end, and there is no more news of it, Lost included.
