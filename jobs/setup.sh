@@ -4,7 +4,11 @@
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# What to look for, and the packages that have it on Debian and Ubuntu, Fedora, and Spack. needed_for build|test|bench
+# The one that mpi4py is installed for: Debian's, where there may be others.
+python=${PYTHON:-$(if [ -x /usr/bin/python3 ]; then echo /usr/bin/python3; else echo python3; fi)}
+
+# What to look for, and the packages that have it on Debian and Ubuntu, Fedora, and Spack.
+# needed_for build|test|bench|python
 needed_for() {
   case $1 in
     build) cat <<'TABLE'
@@ -33,6 +37,11 @@ TABLE
 header:benchmark/benchmark.h             libbenchmark-dev         google-benchmark-devel benchmark
 TABLE
       ;;
+    python) cat <<'TABLE'
+python:multiprocessing                   python3                  python3             python
+python:mpi4py.futures                    python3-mpi4py           python3-mpi4py-openmpi py-mpi4py
+TABLE
+      ;;
   esac
 }
 
@@ -55,6 +64,7 @@ is_here() {
   local compiler=g++
   case $1 in
     command:*) command -v "${1#command:}" >/dev/null ;;
+    python:*) "$python" -c "import ${1#python:}" >/dev/null 2>&1 ;;
     header:*)
       # mpicxx knows where a site keeps its MPI and what was built with it.
       if command -v mpicxx >/dev/null; then compiler=mpicxx; fi
@@ -63,7 +73,7 @@ is_here() {
   esac
 }
 
-# install_missing build|test|bench...
+# install_missing build|test|bench|python...
 install_missing() {
   local what debian fedora spack
   local -a for_debian=() for_fedora=() for_spack=() as_root=()

@@ -53,6 +53,16 @@ double memory_mib(std::string_view field) {
 /// From now on VmHWM is the maximum since now.
 void forget_most_memory() { std::ofstream{"/proc/self/clear_refs"} << 5; }
 
+/// Of this process, all its threads.
+double own_cpu_s() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
 void noop(echelon::Pool& pool, std::uint64_t tasks, std::uint64_t chunk) {
   std::vector<int> xs(tasks);
   std::iota(xs.begin(), xs.end(), 0);
@@ -60,9 +70,11 @@ void noop(echelon::Pool& pool, std::uint64_t tasks, std::uint64_t chunk) {
   if (chunk > 0) options.chunk = chunk;
   const auto same = [](int x) { return x; };
   (void)pool.map(same, std::vector<int>(xs.begin(), xs.begin() + static_cast<std::ptrdiff_t>(tasks / 10)), options);
+  const double cpu_before_s = own_cpu_s();
   const auto begin = Clock::now();
   const std::vector<int> ys = pool.map(same, xs, options);
   print("tasks_a_second", static_cast<double>(tasks) / seconds_since(begin));
+  print("master_ns_a_task", (own_cpu_s() - cpu_before_s) / static_cast<double>(tasks) * 1e9);
   if (ys != xs) throw std::runtime_error("a wrong result");
 }
 

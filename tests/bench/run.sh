@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Measures Echelon against its rivals and against the hardware, side by side, and prints ratios of medians. Give it a quiet
-# machine. ROUNDS=9 repeats the whole runs more often; DRY_RUN=1 only says what would be done.
+# machine. The pool's figures are pool.sh's. ROUNDS=9 repeats the whole runs more often; DRY_RUN=1 only says what would be done.
 set -euo pipefail
 # shellcheck source=jobs/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../../jobs/setup.sh"
+# shellcheck source=tests/bench/figures.sh
+source "$project/tests/bench/figures.sh"
 
 rounds=${ROUNDS:-5}
 bin=$project/build/release
@@ -22,8 +24,6 @@ if [ "${DRY_RUN:-0}" = 1 ]; then exit 0; fi
 
 # points NAME: the median of a kernel's points a second.
 points() { awk -F, -v name="\"$1_median\"" '$1 == name { print $NF }' "$work/kernels.csv"; }
-# ratio WHAT A B
-ratio() { awk -v what="$1" -v a="$2" -v b="$3" 'BEGIN { printf "%-64s %8.3f\n", what, a / b }'; }
 
 say "Ratios on one core ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1))"
 ratio "fused against the texts' formula in plain C++ (-O3)" "$(points fused)" "$(points text_plain)"
@@ -43,7 +43,6 @@ seconds() {
 pi_seconds() {
   "$echelon" pi --kernel direct --points 1e10 "$@" --json - | sed -n 's/.*"time_s": \([0-9.e-]*\).*/\1/p'
 }
-median() { sort -g | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'; }
 med() { median <"$work/$1"; }
 
 say "Whole runs: medians of $rounds, in turn"
