@@ -67,3 +67,12 @@ echelon_examples(
   row10_imap
   row11_imap_unordered
   pool)
+
+# The pool: the tests run on the master, the other ranks serve.
+set(pool_main LAYERS app MAIN support/pool_main.cpp)
+echelon_mpi_test(NAME pool.map RANKS 1 2 3 4 7 TIMEOUT 120 ${pool_main})
+echelon_mpi_test(NAME pool.errors RANKS 1 2 3 4 7 TIMEOUT 120 ${pool_main})
+echelon_mpi_test(NAME pool.imap RANKS 1 2 3 4 7 TIMEOUT 120 ${pool_main})
+echelon_mpi_test(NAME pool.async RANKS 1 2 3 4 7 TIMEOUT 120 ${pool_main})
+echelon_mpi_test(NAME pool.pool RANKS 1 2 3 4 7 TIMEOUT 120 ${pool_main})
+echelon_mpi_test(NAME pool.own_mpi RANKS 1 2 3 TIMEOUT 60 MAIN pool/own_mpi_test.cpp)
