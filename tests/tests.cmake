@@ -73,5 +73,14 @@ echelon_examples(
   pool)
 echelon_test(NAME comm.packing TIMEOUT 120)
 echelon_mpi_test(NAME comm.mailbox RANKS 1 2 3 4 7 TIMEOUT 60)
-echelon_mpi_test(NAME comm.attach RANKS 1 2 3 4 TIMEOUT 60 OWN_MAIN)
+echelon_mpi_test(NAME comm.attach RANKS 1 2 3 4 TIMEOUT 60 MAIN comm/attach_test.cpp)
 echelon_test(NAME comm.loss TIMEOUT 300 PROCESSORS 2 LABEL mpi DEFINES "ECHELON_MPIEXEC=\"${MPIEXEC_EXECUTABLE}\"")
+
+# The pool: the tests run on the master, the other ranks serve.
+set(pool_main LAYERS app MAIN support/pool_main.cpp)
+echelon_mpi_test(NAME pool.map RANKS 1 2 3 4 7 TIMEOUT 120 ${pool_main})
+echelon_mpi_test(NAME pool.errors RANKS 1 2 3 4 7 TIMEOUT 120 ${pool_main})
+echelon_mpi_test(NAME pool.imap RANKS 1 2 3 4 7 TIMEOUT 120 ${pool_main})
+echelon_mpi_test(NAME pool.async RANKS 1 2 3 4 7 TIMEOUT 120 ${pool_main})
+echelon_mpi_test(NAME pool.pool RANKS 1 2 3 4 7 TIMEOUT 120 ${pool_main})
+echelon_mpi_test(NAME pool.own_mpi RANKS 1 2 3 TIMEOUT 60 MAIN pool/own_mpi_test.cpp)

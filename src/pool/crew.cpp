@@ -276,10 +276,10 @@ struct Crew::Impl {
 
   bool look_once() {
     if (!held.empty()) {
-      std::erase_if(held, [&, me = std::this_thread::get_id()](farm::JobId id) {
+      std::erase_if(held, [&](farm::JobId id) {
         const auto found = jobs.find(id);
         if (found == jobs.end()) return true;
-        if (found->second.reader != me) return false;
+        if (!may_read(found->second)) return false;
         master.hold(id, false);
         return true;
       });
@@ -445,9 +445,16 @@ struct Crew::Impl {
     }
   }
 
+  /// Whether this thread may read the job's input: its own may, and in its place any while that one is busy with a task
+  /// on this rank, as the others would have nothing to do.
+  [[nodiscard]] bool may_read(const OpenJob& open) const {
+    return open.reader == std::this_thread::get_id() || open.reader == runs_task.load(std::memory_order_relaxed) ||
+           (open.job && open.job->reads_anywhere);
+  }
+
   void read_input(const farm::Read& read) {
     OpenJob& open = jobs.at(read.job);
-    if (!open.job->reads_anywhere && open.reader != std::this_thread::get_id()) {
+    if (!may_read(open)) {
       master.hold(read.job, true);
       held.push_back(read.job);
       return;
@@ -599,6 +606,7 @@ void Crew::cancel(farm::JobId id) {
   if (const auto job = std::exchange(found->second.job, nullptr)) job->cancelled();
   impl_->master.cancel(id);
   impl_->close_if_finished(id);
+  impl_->look();  // takes back what workers have not begun, before they do
 }
 
 bool Crew::is_finished(farm::JobId id) {
@@ -617,6 +625,7 @@ bool Crew::wait(const std::function<bool()>& done, std::optional<Clock::time_poi
       if (consumed && impl_->jobs.contains(*consumed)) impl_->master.consumed(*consumed, 1);
       // Who takes many results that are there already still keeps the workers busy.
       if (consumed && ++impl_->taken % look_after_taking == 0) impl_->look();
+      impl_->run_deferred(inside);
       return true;
     }
     if (late) return false;

@@ -33,7 +33,9 @@ namespace echelon::pool {
 /// Where this differs from multiprocessing.Pool, and why:
 /// - A task that fails never stops others: the rest of its chunk is run, and imap goes on after it with any chunk size.
 /// - map throws the error of the lowest index, whoever failed first: the same one in each run.
-/// - imap reads its input while results are taken, and holds a bounded number of both: memory does not grow.
+/// - imap reads its input while results are taken, and holds a bounded number of both: memory does not grow. An input
+/// is
+///   read by the thread that waits for the results, or in its place while that one runs a task (master_works).
 /// - A dead worker is never waited for; what a callback throws is thrown by join(), and stops nothing.
 /// - The destructor waits for what was submitted, as losing it silently helps nobody; when an exception leaves the
 ///   pool's scope it terminates instead.
