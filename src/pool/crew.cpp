@@ -330,9 +330,10 @@ struct Crew::Impl {
         s.tasks += head.tasks.count;
         s.compute += std::chrono::nanoseconds{head.ns};
         OpenJob& open = jobs.at(head.tasks.job);
-        master.done(worker, head.tasks, std::chrono::nanoseconds{head.ns});
         tasks_done += head.tasks.count;
-        if (open.job) deliver(*open.job, worker, head.tasks, body);
+        if (open.job)
+          deliver(*open.job, worker, head.tasks, body);  // first: it asks for attempts, which done() forgets
+        master.done(worker, head.tasks, std::chrono::nanoseconds{head.ns});
         open.finish(head.tasks);
       }
       close_if_finished(head.tasks.job);
@@ -351,7 +352,7 @@ struct Crew::Impl {
         --tasks_done;
         ++tasks_failed;
         job.error({task, worker, seen[static_cast<std::size_t>(worker)].host, std::move(failure.type),
-                   std::move(failure.message), master.attempts(tasks.job, task) + 1});
+                   std::move(failure.message), master.attempts(tasks.job, task)});
         if (++done == tasks.count) return;
       }
     }

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include <boost/serialization/map.hpp>
+#include <boost/serialization/string.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
