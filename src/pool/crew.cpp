@@ -617,6 +617,8 @@ bool Crew::is_finished(farm::JobId id) {
 
 bool Crew::has_ended(farm::JobId id) const { return !impl_->jobs.contains(id); }
 
+std::size_t Crew::open_jobs() const { return impl_->jobs.size(); }
+
 bool Crew::wait(const std::function<bool()>& done, std::optional<Clock::time_point> limit,
                 std::optional<farm::JobId> consumed) {
   Impl::Inside inside{*impl_};

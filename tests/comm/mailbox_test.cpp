@@ -5,6 +5,7 @@
 #include <deque>
 #include <fstream>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -221,6 +222,48 @@ TEST(mailbox, large_messages_both_ways_at_once) {
 TEST(mailbox, messages_of_64_MiB) {
   if (session().size() > 3) return;  // of memory
   exchange([](int from, int to) { return (from + 1) % session().size() == to ? Sizes{64 * MiB} : Sizes{}; });
+}
+
+// More than a signed and more than half of an unsigned 32-bit number can say.
+TEST(mailbox, message_beyond_2_GiB) {
+  constexpr std::uint64_t size = (std::uint64_t{1} << 31) + 12345;
+  std::ifstream meminfo{"/proc/meminfo"};
+  std::uint64_t available_kib = 0;
+  for (std::string word; meminfo >> word;) {
+    if (word == "MemAvailable:") meminfo >> available_kib;
+  }
+  if (session().size() != 2) GTEST_SKIP() << "for two ranks";
+  // One value for both: they look at the same moment, but may not see the same.
+  std::uint64_t least = available_kib;
+  MPI_Allreduce(&available_kib, &least, 1, MPI_UINT64_T, MPI_MIN, MPI_COMM_WORLD);
+  if (least < 6 * MiB) GTEST_SKIP() << "needs 6 GiB of memory";
+  Mailbox box{session()};
+  if (session().rank() == 0) {
+    Packer packer;
+    const Bytes begin(1000, std::byte{1});
+    const Bytes rest(size - 2000, std::byte{2});
+    packer.reserve(size);
+    packer.bytes(begin.data(), begin.size());
+    packer.bytes(rest.data(), rest.size());
+    packer.bytes(begin.data(), begin.size());
+    box.send(1, packer);
+    wait_for("the message to go", [&] {
+      EXPECT_FALSE(box.receive());
+      return box.has_sent_all();
+    });
+  } else {
+    std::optional<Mailbox::Message> message;
+    wait_for("the message", [&] { return (message = box.receive()).has_value(); });
+    if (message) {
+      const auto body = message->body;
+      EXPECT_EQ(body.size(), size);
+      const auto is = [](int value) { return [value](std::byte b) { return b == std::byte(value); }; };
+      EXPECT_TRUE(std::ranges::all_of(body.first(1000), is(1)));
+      EXPECT_TRUE(std::ranges::all_of(body.subspan(1000, size - 2000), is(2)));
+      EXPECT_TRUE(std::ranges::all_of(body.last(1000), is(1)));
+    }
+  }
+  session().barrier();
 }
 
 TEST(mailbox, all_to_one_and_back) {

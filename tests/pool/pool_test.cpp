@@ -110,7 +110,11 @@ TEST(Terminating, GivesUpWhatHasNotBegun) {
   EXPECT_FALSE(one.successful());
   EXPECT_THROW((void)pool.apply(square, 1), std::logic_error) << "and closes";
   pool.join();
-  usleep(50'000);  // workers hear of it in the middle of a task
+  // Workers hear of it in the middle of a task: only those are left that have begun.
+  const auto crew = detail::crew(session());
+  EXPECT_TRUE(
+      crew->wait([&] { return crew->open_jobs() <= begun.size(); }, detail::Clock::now() + std::chrono::seconds{30}))
+      << "tasks were not taken back";
   gate.open_gate();
   Pool next{session()};
   EXPECT_EQ(next.map(square, numbers(100))[99], 99 * 99);

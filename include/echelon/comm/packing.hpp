@@ -142,6 +142,11 @@ struct Sendable<std::pair<A, B>> : AllSendable<A, B> {};
 template <typename... Ts>
 struct Sendable<std::tuple<Ts...>> : AllSendable<Ts...> {};
 
+/// Asks the kernel for huge pages where there is room for some. A payload of GiB is touched for the first time in
+/// several buffers on its way, and taking 4 KiB at a time took longer than copying it (2.5 times the bandwidth, on a
+/// VM).
+void prefer_huge_pages(void* memory, std::size_t bytes) noexcept;
+
 /// Leaves memory as it is where a vector would fill it with zeros.
 template <typename T>
 struct Uninitialised : std::allocator<T> {
@@ -149,6 +154,12 @@ struct Uninitialised : std::allocator<T> {
   struct rebind {
     using other = Uninitialised<U>;
   };
+  [[nodiscard]] T* allocate(std::size_t count) {
+    T* memory = std::allocator<T>::allocate(count);
+    constexpr std::size_t large = 4 << 20;
+    if (count * sizeof(T) >= large) prefer_huge_pages(memory, count * sizeof(T));
+    return memory;
+  }
   template <typename U>
   void construct(U* at) noexcept {
     ::new (static_cast<void*>(at)) U;

@@ -72,6 +72,8 @@ class Crew {
   [[nodiscard]] bool is_finished(farm::JobId job);
   /// The same, inside wait().
   [[nodiscard]] bool has_ended(farm::JobId job) const;
+  /// How many have not ended, inside wait().
+  [[nodiscard]] std::size_t open_jobs() const;
 
   /// Works for all jobs until `done` says so, which is called with the lock held; false where the time was over first,
   /// after one look at least. Throws WorkersLost. Throws std::logic_error when called from a task or an input on this
