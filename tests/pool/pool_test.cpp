@@ -91,12 +91,14 @@ TEST(Joining, WaitsForAllThatWasSubmitted) {
 
 TEST(Terminating, GivesUpWhatHasNotBegun) {
   const test::Marks marks;
+  const test::Marks begins;
   const test::Marks gate;
   Pool pool{session()};
   std::vector<AsyncResult<int>> begun;
   for (int i = 1; i < session().size(); ++i) {
-    begun.push_back(pool.apply_async(test::WaitAtGate{gate.path(), 0}, 0));
+    begun.push_back(pool.apply_async(test::MarkAndWait{begins.path(), gate.path()}, i));
   }
+  ASSERT_TRUE(comes_true([&] { return begins.count() == begun.size(); }));
   const auto one = pool.apply_async(test::MarkAndReturn{marks.path()}, 1);
   const auto many = pool.map_async(test::MarkAndReturn{marks.path()}, numbers(100));
   auto stream = pool.imap(test::MarkAndReturn{marks.path()}, numbers(100));

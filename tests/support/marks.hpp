@@ -93,4 +93,19 @@ struct WaitAtGate {
   }
 };
 
+/// Leaves a mark when it begins, and then waits for the gate.
+struct MarkAndWait {
+  std::string mark;
+  std::string gate;
+  int operator()(int number) const {
+    leave_mark(mark, std::to_string(number));
+    await_gate(gate);
+    return number;
+  }
+  template <typename Archive>
+  void serialize(Archive& archive, unsigned /*version*/) {
+    archive& mark& gate;
+  }
+};
+
 }  // namespace echelon::test
