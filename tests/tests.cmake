@@ -67,6 +67,7 @@ echelon_examples(
   row03_map
   row04_starmap_apply_map_async
   row05_async_result
+  row06_queue
   row09_cpu_count
   row10_imap
   row11_imap_unordered

@@ -12,7 +12,7 @@ Backoff::Clock::duration Backoff::sleep_after(Clock::duration waited) noexcept {
 
 void Backoff::pause() {
   const Clock::duration waited = Clock::now() - begin_;
-  if (waited < spin) return;
+  if (waited < spin_) return;
   const Clock::duration sleep = sleep_after(waited);
   if (sleep == Clock::duration::zero()) {
     std::this_thread::yield();

@@ -38,6 +38,13 @@ void detail::gather_bytes(const Session& session, const void* mine, void* all, s
                      static_cast<char*>(all), master);
 }
 
+void detail::all_gather_bytes(const Session& session, const void* mine, void* all, std::size_t bytes_a_rank) {
+  const int bytes = base::checked_cast<int>(bytes_a_rank);
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Iallgather(mine, bytes, MPI_BYTE, all, bytes, MPI_BYTE, session.impl().world, &request), "MPI_Iallgather");
+  wait(session.impl(), request);
+}
+
 std::vector<std::string> gather(const Session& session, const std::string& mine) {
   std::vector<std::string> all;
   boost::mpi::gather(session.impl().world, mine, all, master);

@@ -99,8 +99,8 @@ LivenessOptions liveness_options() {
 }
 
 struct LivenessMonitor::Impl {
-  Impl(int of_ranks, LivenessOptions with)
-      : ranks{of_ranks}, options{with}, unheard(static_cast<std::size_t>(of_ranks)), clock{longest_gap(with)} {
+  Impl(int of_ranks, LivenessOptions with, std::function<void()> told)
+      : ranks{of_ranks}, options{with}, on_news{std::move(told)}, unheard(static_cast<std::size_t>(of_ranks)), clock{longest_gap(with)} {
     connection_of.resize(static_cast<std::size_t>(ranks));
     for (int rank = 1; rank < ranks; ++rank) missing.insert(rank);
     if (!epoll.is_open()) throw_errno("epoll_create1");
@@ -120,6 +120,7 @@ struct LivenessMonitor::Impl {
   // ---- what both sides use ----
   const int ranks;
   const LivenessOptions options;
+  const std::function<void()> on_news;
   Descriptor listener = listen_everywhere();  // the thread's
   const LivenessInvitation invitation = invite_to(listener);
   Wakeup wakeup;
@@ -419,13 +420,16 @@ struct LivenessMonitor::Impl {
 
   /// After Lost, nothing is heard of a rank.
   void publish(int rank, News what) {
-    const std::lock_guard lock{mutex};
-    const auto index = static_cast<std::size_t>(rank);
-    const bool is_loss = std::holds_alternative<Lost>(what);
-    if (unheard.at(index) || (is_loss && leaving)) return;
-    if (is_loss) unheard.at(index) = true;
-    news.push_back(what);
-    any_news.store(true, std::memory_order_relaxed);
+    {
+      const std::lock_guard lock{mutex};
+      const auto index = static_cast<std::size_t>(rank);
+      const bool is_loss = std::holds_alternative<Lost>(what);
+      if (unheard.at(index) || (is_loss && leaving)) return;
+      if (is_loss) unheard.at(index) = true;
+      news.push_back(what);
+      any_news.store(true, std::memory_order_relaxed);
+    }
+    if (on_news) on_news();
   }
 
   // ---- once a period ----
@@ -502,9 +506,9 @@ struct LivenessMonitor::Impl {
   }
 };
 
-LivenessMonitor::LivenessMonitor(int ranks, LivenessOptions options) {
+LivenessMonitor::LivenessMonitor(int ranks, LivenessOptions options, std::function<void()> on_news) {
   if (ranks < 1) throw std::invalid_argument("a session has at least one rank, not " + std::to_string(ranks));
-  impl_ = std::make_unique<Impl>(ranks, options);
+  impl_ = std::make_unique<Impl>(ranks, options, std::move(on_news));
 }
 
 LivenessMonitor::~LivenessMonitor() = default;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <echelon/comm/backoff.hpp>
+#include <echelon/comm/nodes.hpp>
 
 #include "session_impl.hpp"
 
@@ -22,6 +23,16 @@ void set_up_single_rank() {
     setenv("OMPI_MCA_pml", "ob1", 0);
     setenv("OMPI_MCA_btl", "self", 0);
   }
+}
+
+/// Ranks of several nodes, as far as the environment tells before MPI starts.
+bool spans_nodes() {
+  const auto number = [](const char* variable) {
+    const char* text = std::getenv(variable);
+    return text == nullptr ? 1 : std::atoi(text);
+  };
+  return number("OMPI_COMM_WORLD_LOCAL_SIZE") < number("OMPI_COMM_WORLD_SIZE") || number("SLURM_STEP_NUM_NODES") > 1 ||
+         std::getenv(ranks_a_node_variable) != nullptr;
 }
 
 bool mpi_has_started() {
@@ -61,6 +72,7 @@ void wait(const Session::Impl& session, MPI_Request& request) {
     check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
     if (done != 0) return;
     if (session.serve()) backoff = {};  // who has asked will soon ask again
+    if (session.check_ranks) session.check_ranks();
     backoff.pause();
   }
 }
@@ -72,7 +84,9 @@ Session::Session(int& argc, char**& argv) {
   }
   if (!placement().launched) set_up_single_rank();
   int provided = MPI_THREAD_SINGLE;
-  if (MPI_Init_thread(&argc, &argv, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) {
+  // Between nodes a thread of Echelon's answers for shared objects. On one node there is none, and messages are faster.
+  const int wanted = spans_nodes() ? MPI_THREAD_MULTIPLE : MPI_THREAD_SERIALIZED;
+  if (MPI_Init_thread(&argc, &argv, wanted, &provided) != MPI_SUCCESS) {
     throw std::runtime_error("MPI_Init_thread failed");
   }
   if (provided < MPI_THREAD_FUNNELED)
@@ -80,8 +94,10 @@ Session::Session(int& argc, char**& argv) {
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);  // inherited by what is duplicated from it
   impl_ = std::make_unique<Impl>(Impl{.world = {MPI_COMM_WORLD, boost::mpi::comm_duplicate},
                                       .services = {},
+                                      .check_ranks = {},
                                       .attached = false,
-                                      .serialized = provided >= MPI_THREAD_SERIALIZED});
+                                      .serialized = provided >= MPI_THREAD_SERIALIZED,
+                                      .concurrent = provided >= MPI_THREAD_MULTIPLE});
 }
 
 Session::Session(const boost::mpi::communicator& ranks) {
@@ -91,11 +107,14 @@ Session::Session(const boost::mpi::communicator& ranks) {
   }
   int provided = MPI_THREAD_SINGLE;
   check(MPI_Query_thread(&provided), "MPI_Query_thread");
-  impl_ = std::make_unique<Impl>(Impl{.world = {ranks, boost::mpi::comm_duplicate},
-                                      .services = {},
-                                      .attached = true,
-                                      // Nobody keeps the program's own calls of MPI apart from those of a second thread.
-                                      .serialized = provided >= MPI_THREAD_MULTIPLE});
+  impl_ =
+      std::make_unique<Impl>(Impl{.world = {ranks, boost::mpi::comm_duplicate},
+                                  .services = {},
+                                  .check_ranks = {},
+                                  .attached = true,
+                                  // Nobody keeps the program's own calls of MPI apart from those of a second thread.
+                                  .serialized = provided >= MPI_THREAD_MULTIPLE,
+                                  .concurrent = provided >= MPI_THREAD_MULTIPLE});
   MPI_Comm_set_errhandler(impl_->world, MPI_ERRORS_RETURN);
 }
 
@@ -145,6 +164,11 @@ void Session::abort(base::ExitCode code, std::string_view why) const noexcept {
   std::fflush(nullptr);
   // Alone there is no one to end, and MPI_Abort has much to say.
   if (size() > 1) MPI_Abort(impl_->world, static_cast<int>(code));
+  std::_Exit(static_cast<int>(code));
+}
+
+void Session::leave(base::ExitCode code) const noexcept {
+  std::fflush(nullptr);
   std::_Exit(static_cast<int>(code));
 }
 

@@ -17,8 +17,10 @@ using Service = std::function<bool()>;
 struct Session::Impl {
   boost::mpi::communicator world;  // a duplicate: no other library's messages are on it
   mutable std::vector<Service*> services;
+  mutable std::function<void()> check_ranks;  // throws where a rank that is waited for may be gone; may be empty
   bool attached = false;
   bool serialized = false;
+  bool concurrent = false;  // MPI_THREAD_MULTIPLE
 
   bool serve() const {
     bool any = false;
@@ -30,7 +32,7 @@ struct Session::Impl {
 /// Throws where an MPI function failed; `call` names it.
 void check(int mpi_result, const char* call);
 
-/// Waits by Backoff until the request is done, and serves meanwhile.
+/// Waits by Backoff until the request is done, and serves meanwhile. Throws what `check_ranks` throws.
 void wait(const Session::Impl& session, MPI_Request& request);
 
 }  // namespace echelon::comm

@@ -108,7 +108,7 @@ void RunningClock::look() {
   last_ = now;
 }
 
-void throw_errno(const char* call) { throw std::system_error(errno, std::generic_category(), call); }
+void throw_errno(const std::string& call) { throw std::system_error(errno, std::generic_category(), call); }
 
 std::thread start_thread(const char* name, void (*run)(void*), void* argument) {
   sigset_t all{};

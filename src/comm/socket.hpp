@@ -60,7 +60,7 @@ class RunningClock {
 };
 
 /// std::system_error of errno.
-[[noreturn]] void throw_errno(const char* call);
+[[noreturn]] void throw_errno(const std::string& call);
 
 /// A thread that no signal is delivered to (the program's handlers run elsewhere) but those that its own faults raise.
 [[nodiscard]] std::thread start_thread(const char* name, void (*run)(void*), void* argument);

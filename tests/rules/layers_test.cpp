@@ -25,15 +25,16 @@ const std::map<std::string, std::set<std::string>>& layers() {
       {"measure", {"base"}},
       {"analysis", {"base", "measure"}},
       {"comm", {"base"}},
-      {"workloads", {"base", "numeric", "schedule", "measure", "analysis", "comm"}},
+      {"workloads", {"base", "numeric", "schedule", "measure", "analysis", "comm", "shared"}},
       {"launch", {"base", "measure"}},
       {"pool", {"base", "schedule", "farm", "measure", "analysis", "comm"}},
+      {"shared", {"base", "comm"}},
       {"app", {"base", "measure", "comm", "launch", "pool"}},
       {"report", {"base", "measure", "analysis"}},
       {"cli",
        {"base", "numeric", "schedule", "farm", "measure", "analysis", "comm", "launch", "workloads", "report", "pool",
-        "app"}},
-      {"echelon.hpp", {"base", "schedule", "measure", "comm", "pool", "app"}},
+        "shared", "app"}},
+      {"echelon.hpp", {"base", "schedule", "measure", "comm", "pool", "shared", "app"}},
   };
   return table;
 }

@@ -18,6 +18,7 @@ namespace detail {
 void broadcast_bytes(const Session& session, void* value, std::size_t bytes);
 void scatter_bytes(const Session& session, const void* all, void* mine, std::size_t bytes_a_rank);
 void gather_bytes(const Session& session, const void* mine, void* all, std::size_t bytes_a_rank);
+void all_gather_bytes(const Session& session, const void* mine, void* all, std::size_t bytes_a_rank);
 }  // namespace detail
 
 /// All ranks get what the master has.
@@ -46,7 +47,16 @@ requires std::is_trivially_copyable_v<T>
   return all;
 }
 
-/// The same for texts, of any lengths.
+/// All ranks get every rank's value, by rank. Who waits for the others does so as in Session::barrier().
+template <typename T>
+requires std::is_trivially_copyable_v<T>
+[[nodiscard]] std::vector<T> all_gather(const Session& session, const T& mine) {
+  std::vector<T> all(static_cast<std::size_t>(session.size()));
+  detail::all_gather_bytes(session, &mine, all.data(), sizeof(T));
+  return all;
+}
+
+/// As gather(), for texts of any lengths.
 [[nodiscard]] std::vector<std::string> gather(const Session& session, const std::string& mine);
 
 /// Adds up element by element (MPI_SUM); the master gets the sum, the others keep what they had.

@@ -58,8 +58,9 @@ class LivenessMonitor {
   };
   using News = std::variant<Lost, Answer>;
 
-  /// For `ranks` ranks, of which 0 is the master; listens at once.
-  explicit LivenessMonitor(int ranks, LivenessOptions options = {});
+  /// For `ranks` ranks, of which 0 is the master; listens at once. `on_news` is called on the background thread when
+  /// there is some; it must not throw.
+  explicit LivenessMonitor(int ranks, LivenessOptions options = {}, std::function<void()> on_news = {});
   /// Workers that were told no goodbye take the master for lost.
   ~LivenessMonitor();
   LivenessMonitor(const LivenessMonitor&) = delete;

@@ -55,6 +55,10 @@ class Session {
   /// Says why on standard error, naming this rank and its host, and ends all ranks. Any rank may call it.
   [[noreturn]] void abort(base::ExitCode code, std::string_view why) const noexcept;
 
+  /// Ends this rank alone, at once, without a word and without MPI's end, which may wait for ranks that are gone. Where
+  /// the job does not outlive a rank, its launcher ends the others.
+  [[noreturn]] void leave(base::ExitCode code) const noexcept;
+
   /// A rank is known to be gone. Not collective.
   void lose(int rank) const;
   [[nodiscard]] const std::vector<int>& lost() const noexcept { return lost_; }

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include <echelon/base/deadline.hpp>
 #include <echelon/pool/crew.hpp>
 #include <echelon/pool/error.hpp>
 #include <echelon/pool/task_type.hpp>
@@ -84,7 +85,7 @@ class AsyncResult {
   /// The same; false after `limit`.
   template <typename Rep, typename Period>
   [[nodiscard]] bool wait_for(std::chrono::duration<Rep, Period> limit) const {
-    return wait_until(detail::deadline(limit));
+    return wait_until(base::deadline(limit));
   }
   /// Looks for it once.
   [[nodiscard]] bool ready() const { return wait_until(detail::Clock::time_point::min()); }

@@ -19,16 +19,6 @@ namespace echelon::pool::detail {
 
 using Clock = std::chrono::steady_clock;
 
-/// The end of a wait that may last so long; nothing where that is beyond any program's end, and what the clock can say.
-template <typename Rep, typename Period>
-[[nodiscard]] std::optional<Clock::time_point> deadline(std::chrono::duration<Rep, Period> limit) {
-  constexpr std::chrono::duration<double> for_ever{1e9};
-  const std::chrono::duration<double> seconds{limit};
-  if (seconds >= for_ever) return std::nullopt;
-  if (!(seconds > seconds.zero())) return Clock::now();
-  return Clock::now() + std::chrono::ceil<Clock::duration>(seconds);
-}
-
 /// What the crew has to know of a job: where its input comes from and where its results go. Everything is called by one
 /// thread at a time, with the crew's lock held; only results() may throw.
 class Job {

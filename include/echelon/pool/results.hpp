@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include <echelon/base/deadline.hpp>
 #include <echelon/pool/crew.hpp>
 #include <echelon/pool/error.hpp>
 #include <echelon/pool/jobs.hpp>
@@ -113,7 +114,7 @@ class Results {
   template <typename Rep, typename Period>
   [[nodiscard]] std::optional<Value> next_for(std::chrono::duration<Rep, Period> limit) {
     bool late = false;
-    auto outcome = stream_->next(detail::deadline(limit), late);
+    auto outcome = stream_->next(base::deadline(limit), late);
     if (late) throw TimeoutError("no result within the time that was given for it");
     return value_of(std::move(outcome));
   }

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <functional>
+#include <type_traits>
+
+#include <echelon/comm/session.hpp>
+
+namespace echelon::app {
+
+/// A whole program whose body runs on every rank, each with its own part: starts MPI, calls `body` on all ranks, and
+/// ends all of it when all have returned. Queues, pipes, locks, values and arrays are made in such a body, by all ranks
+/// in the same order.
+///
+/// Returns the exit status for main(): the master's is what its body returns, 0 for a body of void; the other ranks' is
+/// 0. Where a body throws, that is told in a line, and the status is 2 for a UsageError, 4 for anything else; the other
+/// ranks that wait for it throw comm::RankLost, and end too.
+///
+/// `program -n RANKS ...` starts the ranks itself, as for echelon::run.
+[[nodiscard]] int run_parallel(int& argc, char**& argv, const std::function<int(comm::Session&)>& body);
+
+template <typename Body>
+requires std::is_invocable_v<Body&, comm::Session&>
+[[nodiscard]] int parallel(int& argc, char**& argv, Body body) {
+  return run_parallel(argc, argv, [&](comm::Session& session) -> int {
+    if constexpr (std::is_void_v<std::invoke_result_t<Body&, comm::Session&>>) {
+      body(session);
+      return 0;
+    } else {
+      return body(session);
+    }
+  });
+}
+
+}  // namespace echelon::app

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <echelon/comm/session.hpp>
+
+namespace echelon::comm {
+
+/// A rank that others count on has died, was stopped for longer than a heartbeat, or has left in the middle.
+class RankLost : public std::runtime_error {
+ public:
+  RankLost(int lost, const std::string& why) : std::runtime_error{why}, rank{lost} {}
+  int rank;
+};
+
+/// Which ranks are alive, as every rank knows it: the master watches over all (see LivenessMonitor), and tells the
+/// others who is lost. The master's own loss is seen by each. From the first use on, whoever waits in this session for
+/// all ranks (barrier, all_gather) throws RankLost where one is lost.
+class Roster {
+ public:
+  /// One a session. Collective when it is called first.
+  static Roster& of(const Session& session);
+
+  explicit Roster(const Session& session);
+  /// Who leaves here is not lost to the others.
+  ~Roster();
+  Roster(const Roster&) = delete;
+  Roster& operator=(const Roster&) = delete;
+
+  /// One relaxed load; for hot loops.
+  [[nodiscard]] bool has_losses() const noexcept { return losses_.load(std::memory_order_relaxed) > 0; }
+  [[nodiscard]] bool is_lost(int rank) const noexcept {
+    return lost_[static_cast<std::size_t>(rank)].load(std::memory_order_acquire);
+  }
+  [[nodiscard]] std::vector<int> lost() const;
+  /// As in "rank 3 on node7 was lost", and what that means, in a few words.
+  [[nodiscard]] RankLost error(int rank, std::string_view meaning) const;
+  /// Throws for the lowest rank that is lost.
+  void check(std::string_view meaning) const;
+
+  /// The master leaves because of an error that it has told: the others may leave without a word.
+  void give_up();
+  [[nodiscard]] bool master_gave_up() const noexcept { return gave_up_.load(std::memory_order_acquire); }
+
+ private:
+  struct Impl;
+
+  void mark(int rank) noexcept;
+
+  const Session& session_;
+  std::atomic<int> losses_ = 0;
+  std::vector<std::atomic<bool>> lost_;
+  std::atomic<bool> gave_up_ = false;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace echelon::comm

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include <echelon/base/deadline.hpp>
+#include <echelon/shared/channel.hpp>
+
+namespace echelon::shared {
+
+struct PipeOptions {
+  std::uint64_t capacity = 1024;  ///< items each way; 1 to 2^24
+};
+
+/// Python's multiprocessing.Pipe between two ranks: what one end sends, the other receives, in order, both ways.
+/// Progress and its costs are a Queue's. For one thread of each rank.
+template <typename T>
+class Pipe {
+ public:
+  static_assert(comm::Sendable<T>,
+                "echelon: values of this type cannot go through a Pipe, as they cannot be sent to another rank; see "
+                "Packer::put");
+
+  /// Collective over all ranks of the session, of which `one` and `other` have an end. Throws base::UsageError where
+  /// these are not two ranks, or the capacity is 0.
+  Pipe(const comm::Session& session, int one, int other, PipeOptions options = {})
+      : there_{session, role(session, one, other), {options.capacity, detail::typical_bytes<T>, "pipe", true}},
+        back_{session, role(session, other, one), {options.capacity, detail::typical_bytes<T>, "pipe", true}},
+        out_{session.rank() == one ? there_ : back_},
+        in_{session.rank() == one ? back_ : there_} {}
+
+  /// Waits while as many items as the capacity allows are on their way. Throws Closed where the other end has closed or
+  /// is lost: nobody would receive it.
+  void send(const T& item) { (void)send_until(item, std::nullopt); }
+  template <typename Rep, typename Period>
+  [[nodiscard]] bool send_for(const T& item, std::chrono::duration<Rep, Period> limit) {
+    return send_until(item, base::deadline(limit));
+  }
+
+  /// The next item; nothing at the end of file: the other end has closed or is lost, and all that it sent was received.
+  [[nodiscard]] std::optional<T> receive() { return receive_until(std::nullopt); }
+  /// The next item; nothing where there is none now.
+  [[nodiscard]] std::optional<T> try_receive() { return receive_until(detail::at_once); }
+  /// The next item; nothing where none came for so long, or at the end of file.
+  template <typename Rep, typename Period>
+  [[nodiscard]] std::optional<T> receive_for(std::chrono::duration<Rep, Period> limit) {
+    return receive_until(base::deadline(limit));
+  }
+  /// The last receive, of whatever kind, gave nothing because of the end of file.
+  [[nodiscard]] bool has_ended() const noexcept { return ended_; }
+
+  /// This end neither sends nor receives any more. The pipe's destructor closes too.
+  void close() {
+    out_.close_put();
+    in_.close_get();
+  }
+
+ private:
+  static Role role(const comm::Session& session, int from, int to) {
+    detail::check_ends(session, from, to);
+    return session.rank() == from ? Role::producer : session.rank() == to ? Role::consumer : Role::none;
+  }
+  [[nodiscard]] bool send_until(const T& item, detail::Until until) {
+    packer_.clear();
+    packer_.put(item);
+    return out_.put(packer_, until);
+  }
+  [[nodiscard]] std::optional<T> receive_until(detail::Until until) {
+    const auto got = in_.get(bytes_, until);
+    ended_ = got == detail::Channel::Got::end;
+    if (got != detail::Channel::Got::item) return std::nullopt;
+    return comm::Unpacker{bytes_}.template get<T>();
+  }
+
+  detail::Channel there_;
+  detail::Channel back_;
+  detail::Channel& out_;
+  detail::Channel& in_;
+  comm::Packer packer_;
+  comm::Bytes bytes_;
+  bool ended_ = false;
+};
+
+}  // namespace echelon::shared

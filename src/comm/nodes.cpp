@@ -1,0 +1,233 @@
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <system_error>
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <echelon/comm/collectives.hpp>
+#include <echelon/comm/nodes.hpp>
+
+#include "session_impl.hpp"
+#include "socket.hpp"
+
+namespace echelon::comm {
+namespace {
+
+using Token = std::array<std::uint64_t, 2>;
+
+/// How a rank's memory is found by others of its host: as a file that the process holds open, without a name anywhere,
+/// so that nothing is left behind whoever is killed.
+struct Place {
+  pid_t process = 0;
+  int descriptor = -1;
+  Token token{};  // stands at its beginning: proves that it is this memory, and not that of a process elsewhere
+  std::array<char, HOST_NAME_MAX + 1> host{};
+  cpu_set_t cpus{};
+};
+
+Descriptor new_memory(const char* name) {
+  Descriptor memory{memfd_create(name, MFD_CLOEXEC)};
+  if (!memory.is_open()) throw_errno("memfd_create");
+  return memory;
+}
+
+Descriptor open_memory(const Place& place) {
+  const std::string path = "/proc/" + std::to_string(place.process) + "/fd/" + std::to_string(place.descriptor);
+  return Descriptor{open(path.c_str(), O_RDWR | O_CLOEXEC)};
+}
+
+bool has_token(const Descriptor& memory, const Token& token) {
+  Token found{};
+  return memory.is_open() && pread(memory.get(), found.data(), sizeof found, 0) == ssize_t{sizeof found} &&
+         found == token;
+}
+
+/// The lowest rank that shares memory with this one, as MPI says.
+int mpi_leader(const Session& session) {
+  MPI_Comm here = MPI_COMM_NULL;
+  check(MPI_Comm_split_type(session.impl().world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here),
+        "MPI_Comm_split_type");
+  const int self = session.rank();
+  int place = 0;
+  MPI_Comm_rank(here, &place);
+  int leader = self;
+  if (const char* text = std::getenv(ranks_a_node_variable)) {
+    const int ranks = std::max(1, std::atoi(text));
+    MPI_Comm part = MPI_COMM_NULL;
+    check(MPI_Comm_split(here, place / ranks, 0, &part), "MPI_Comm_split");
+    MPI_Comm_free(&here);
+    here = part;
+  }
+  check(MPI_Bcast(&leader, 1, MPI_INT, 0, here), "MPI_Bcast");
+  MPI_Comm_free(&here);
+  return leader;
+}
+
+/// What this host could still give, as the kernel estimates it; 0 where it does not say.
+std::uint64_t available_bytes() {
+  std::ifstream file{"/proc/meminfo"};
+  for (std::string word; file >> word;) {
+    std::uint64_t kib = 0;
+    if (word == "MemAvailable:" && file >> kib) return kib * 1024;
+  }
+  return 0;
+}
+
+constexpr std::uint64_t page_bytes = 4096;
+
+std::uint64_t whole_pages(std::uint64_t bytes) { return (bytes + page_bytes - 1) / page_bytes * page_bytes; }
+
+}  // namespace
+
+struct Nodes::Impl {
+  std::vector<Place> places;
+  Descriptor store;                // this rank's
+  std::uint64_t end = page_bytes;  // of what was ever stored; what was taken is a hole
+  std::vector<Descriptor> stores;  // of the others, as they are needed
+};
+
+Nodes& Nodes::of(const Session& session) {
+  auto& kept = session.kept(typeid(Nodes));
+  if (!kept) kept = std::make_shared<Nodes>(session);
+  return *static_cast<Nodes*>(kept.get());
+}
+
+Nodes::Nodes(const Session& session) : self_{session.rank()}, impl_{std::make_unique<Impl>()} {
+  const auto ranks = static_cast<std::size_t>(session.size());
+  Place mine{.process = getpid()};
+  impl_->store = new_memory("echelon-store");
+  impl_->stores.resize(ranks);
+  mine.descriptor = impl_->store.get();
+  while (getrandom(mine.token.data(), sizeof mine.token, 0) != ssize_t{sizeof mine.token}) {
+    if (errno != EINTR) throw_errno("getrandom");
+  }
+  if (pwrite(impl_->store.get(), mine.token.data(), sizeof mine.token, 0) != ssize_t{sizeof mine.token}) {
+    throw_errno("writing to memory");
+  }
+  gethostname(mine.host.data(), mine.host.size() - 1);
+  sched_getaffinity(0, sizeof mine.cpus, &mine.cpus);
+  impl_->places = all_gather(session, mine);
+
+  struct Found {
+    int leader;
+    bool works;
+  };
+  const int leader = mpi_leader(session);
+  const Place& place = impl_->places[static_cast<std::size_t>(leader)];
+  const bool works = leader == self_ || has_token(open_memory(place), place.token);
+  const std::vector<Found> found = all_gather(session, Found{leader, works});
+  std::vector<bool> all_work(ranks, true);
+  for (const Found& one : found) {
+    if (!one.works) all_work[static_cast<std::size_t>(one.leader)] = false;
+  }
+  leaders_.resize(ranks);
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    const int its = found[rank].leader;
+    leaders_[rank] = all_work[static_cast<std::size_t>(its)] ? its : static_cast<int>(rank);
+    hosts_.emplace_back(impl_->places[rank].host.data());
+  }
+  std::vector<int> different = leaders_;
+  std::ranges::sort(different);
+  count_ = static_cast<int>(different.size() - std::ranges::unique(different).size());
+
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  int ranks_here = 0;
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    if (hosts_[rank] != hosts_[static_cast<std::size_t>(self_)]) continue;
+    ++ranks_here;
+    CPU_OR(&cpus, &cpus, &impl_->places[rank].cpus);
+  }
+  crowded_ = ranks_here > CPU_COUNT(&cpus);
+}
+
+Nodes::~Nodes() = default;
+
+std::uint64_t Nodes::store(std::span<const std::byte> bytes) {
+  const std::uint64_t where = impl_->end;
+  for (std::size_t done = 0; done < bytes.size();) {
+    const ssize_t written =
+        pwrite(impl_->store.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(where + done));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) throw_errno("no memory for an item of " + std::to_string(bytes.size()) + " bytes");
+    done += static_cast<std::size_t>(written);
+  }
+  impl_->end += whole_pages(bytes.size());
+  return where;
+}
+
+void Nodes::take(int from, std::uint64_t where, std::span<std::byte> bytes) {
+  Descriptor* memory = &impl_->store;
+  if (from != self_) {
+    memory = &impl_->stores[static_cast<std::size_t>(from)];
+    if (!memory->is_open()) *memory = open_memory(impl_->places[static_cast<std::size_t>(from)]);
+    if (!memory->is_open()) throw_errno("cannot open the memory of rank " + std::to_string(from));
+  }
+  for (std::size_t done = 0; done < bytes.size();) {
+    const ssize_t read =
+        pread(memory->get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(where + done));
+    if (read < 0 && errno == EINTR) continue;
+    if (read <= 0) throw_errno("cannot read the memory of rank " + std::to_string(from));
+    done += static_cast<std::size_t>(read);
+  }
+  // What fails to be given back now goes with its process.
+  (void)fallocate(memory->get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(where),
+                  static_cast<off_t>(whole_pages(bytes.size())));
+}
+
+SharedMemory::SharedMemory(const Session& session, std::uint64_t bytes) : bytes_{std::max<std::uint64_t>(bytes, 1)} {
+  Nodes& nodes = Nodes::of(session);
+  const int self = session.rank();
+  const int leader = nodes.leader(self);
+  struct Made {
+    Place place;
+    int error = 0;
+  };
+  Made mine;
+  Descriptor memory;
+  if (leader == self) {
+    memory = Descriptor{memfd_create("echelon-shared", MFD_CLOEXEC)};
+    if (!memory.is_open() || ftruncate(memory.get(), static_cast<off_t>(bytes_)) != 0) mine.error = errno;
+    // Pages are taken when they are written to, and a process is killed over one that is not there.
+    if (const std::uint64_t available = available_bytes(); available > 0 && bytes_ > available) mine.error = ENOMEM;
+    mine.place.process = getpid();
+    mine.place.descriptor = memory.get();
+  }
+  const std::vector<Made> made = all_gather(session, mine);
+  const Made& of_leader = made[static_cast<std::size_t>(leader)];
+  int error = of_leader.error;
+  if (leader != self && error == 0) {
+    memory = open_memory(of_leader.place);
+    if (!memory.is_open()) error = errno;
+  }
+  void* mapped = MAP_FAILED;
+  if (error == 0) {
+    mapped = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, memory.get(), 0);
+    if (mapped == MAP_FAILED) error = errno;
+  }
+  // The leader's descriptor stays until all have opened it, and all fail where one does.
+  const std::vector<int> errors = all_gather(session, error);
+  const auto failed = std::ranges::find_if(errors, [](int one) { return one != 0; });
+  if (failed == errors.end()) {
+    data_ = static_cast<std::byte*>(mapped);
+    return;
+  }
+  if (mapped != MAP_FAILED) munmap(mapped, bytes_);
+  const auto rank = static_cast<int>(failed - errors.begin());
+  throw std::runtime_error("rank " + std::to_string(rank) + " on " + nodes.host(rank) + " cannot share " +
+                           std::to_string(bytes_) + " bytes of memory: " + std::strerror(*failed));
+}
+
+SharedMemory::~SharedMemory() { munmap(data_, bytes_); }
+
+}  // namespace echelon::comm
