@@ -63,11 +63,11 @@ class Hub {
     ends_.consumers = static_cast<int>(std::ranges::count_if(roles, consumes));
   }
 
-  /// False: it is full.
-  bool try_put(std::span<const std::byte> item) {
+  /// False: it is full. `again`: it was so before, and others are not to be kept out just to see that it still is.
+  bool try_put(std::span<const std::byte> item, bool again = false) {
     if (takers_are_gone()) throw Closed("nobody takes anything out of the " + std::string{options_.name} + " any more");
     check_losses();
-    return !ring_.looks_full() && ring_.try_put(item);
+    return !(again && ring_.looks_full()) && ring_.try_put(item);
   }
   Got try_get(comm::Bytes& item) {
     if (ring_.try_get(item)) return Got::item;
@@ -391,6 +391,23 @@ struct Channel::Impl {
     session.barrier();
   }
 
+  /// As get() on the home's node.
+  Got get_here(comm::Bytes& item, Until until) {
+    Got got = hub.try_get(item);
+    if (got != Got::nothing || is_over(until)) return got;
+    // Where items come one after the other, some are let come before the next look: each look takes the counter's cache
+    // line from the producer. The rate of 8-byte items was 1.5 times as high (two cores of a VM).
+    constexpr std::chrono::nanoseconds for_some{300};
+    if (is_flowing && !nodes.is_crowded()) {
+      for (const auto begin = Clock::now(); Clock::now() - begin < for_some;) continue;
+    }
+    int looks = 0;
+    wait(until, [&] { return ++looks, (got = hub.try_get(item)) != Got::nothing; });
+    constexpr int few = 4;
+    is_flowing = looks < few;
+    return got;
+  }
+
   template <typename Try>
   bool wait(Until until, Try try_it) const {
     comm::Backoff backoff{nodes.is_crowded()};
@@ -427,6 +444,7 @@ struct Channel::Impl {
   Clerk clerk;
   bool may_put;
   bool may_get;
+  bool is_flowing = false;  // the last wait for an item was a short one
   std::optional<comm::Requests::Object> object;
   std::optional<Branch> branch;
 };
@@ -454,7 +472,8 @@ bool Channel::put(comm::Packer& item, Until until) {
       throw Closed(e.what());
     }
   }
-  return impl_->wait(until, [&] { return impl_->hub.try_put(item.view()); });
+  bool again = false;
+  return impl_->wait(until, [&] { return impl_->hub.try_put(item.view(), std::exchange(again, true)); });
 }
 
 Channel::Got Channel::get(comm::Bytes& item, Until until) {
@@ -463,7 +482,7 @@ Channel::Got Channel::get(comm::Bytes& item, Until until) {
   if (impl_->branch) {
     got = impl_->branch->get(item, until);
   } else {
-    impl_->wait(until, [&] { return (got = impl_->hub.try_get(item)) != Got::nothing; });
+    got = impl_->get_here(item, until);
   }
   if (got == Got::end) impl_->close_get();
   return got;
