@@ -318,6 +318,10 @@ std::optional<Bytes> Requests::Object::ask(int to, Packer& request, Until until)
   }
 }
 
+void Requests::Object::help() {
+  if (const std::unique_lock lock{requests_.impl_->mutex, std::try_to_lock}; lock) requests_.impl_->poll();
+}
+
 Requests::Call Requests::Object::send(int to, Packer& request, std::function<void()> answered) {
   return requests_.impl_->send(to, request, id_, std::move(answered));
 }

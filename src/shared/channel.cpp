@@ -409,10 +409,11 @@ struct Channel::Impl {
   }
 
   template <typename Try>
-  bool wait(Until until, Try try_it) const {
+  bool wait(Until until, Try try_it) {
     comm::Backoff backoff{nodes.is_crowded()};
     while (!try_it()) {
       if (is_over(until)) return false;
+      if (object) object->help();
       backoff.pause();
     }
     return true;

@@ -54,6 +54,7 @@ struct Lock::Impl {
     while (!turns.is_granted(ticket)) {
       check_holder(self, ticket);
       if (until && Clock::now() >= *until && turns.give_up(self, ticket)) return std::nullopt;
+      if (object) object->help();
       backoff.pause();
     }
     return ticket;

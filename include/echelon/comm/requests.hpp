@@ -53,6 +53,9 @@ class Requests {
     /// Asks, and waits for the answer; nothing where it took longer, and is not to come any more.
     [[nodiscard]] std::optional<Bytes> ask(int to, Packer& request, Until until = std::nullopt);
 
+    /// For who waits for something else: answers what others ask of this rank, as its thread would, but at once.
+    void help();
+
     // ---- for who does something else meanwhile; with lock() held ----
 
     /// `answered` is called on any thread, with the lock held, when answer() would return it.
