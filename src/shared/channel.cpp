@@ -66,7 +66,7 @@ class Hub {
   /// False: it is full. `again`: it was so before, and others are not to be kept out just to see that it still is.
   bool try_put(std::span<const std::byte> item, bool again = false) {
     if (takers_are_gone()) throw Closed("nobody takes anything out of the " + std::string{options_.name} + " any more");
-    check_losses();
+    check_losses(false);
     return !(again && ring_.looks_full()) && ring_.try_put(item);
   }
   Got try_get(comm::Bytes& item) {
@@ -74,7 +74,7 @@ class Hub {
     // Who is gone first: what they put before is there then.
     const bool is_end = givers_are_gone();
     if ((is_end || !ring_.looks_empty()) && ring_.try_get(item)) return Got::item;
-    check_losses();
+    check_losses(is_end);
     return is_end ? Got::end : Got::nothing;
   }
 
@@ -127,12 +127,17 @@ class Hub {
     }
     return std::nullopt;
   }
-  void check_losses() const {
-    if (options_.ends_with_producers) return;
+  void check_losses(bool is_end) const {
+    if (!roster_.has_losses()) return;
+    if (options_.ends_with_producers) {
+      if (!is_end && roster_.is_master_lost()) throw roster_.error(0, "the run ends with it");
+      return;
+    }
     if (const auto rank = missing([](const Rank& its) { return its.puts || its.gets; })) {
       throw roster_.error(*rank, of(*rank).puts ? "it had not closed its end of the queue"
                                                 : "items that it had taken out of the queue are lost with it");
     }
+    if (roster_.is_master_lost()) throw roster_.error(0, "the run ends with it");
   }
   [[nodiscard]] bool takers_are_gone() const {
     if (ends_.consumers.load(std::memory_order_acquire) == 0) return true;
@@ -302,23 +307,24 @@ class Branch {
   }
   void send_outbox() {
     outbox_.patch(object_.request().size() + sizeof(Ask), in_outbox_);
-    sending_ = object_.send(home_, outbox_, [this] { settle_unless_failed(); });
+    sending_ = object_.send(home_, outbox_, [this] { follow_up(); });
     clear_outbox();
   }
-  /// Where the last message was answered, the next goes out; throws what was wrong with the last.
-  void settle() {
-    if (failure_) std::rethrow_exception(failure_);
-    if (!sending_.token || !object_.answer(sending_)) return;
-    sending_ = {};
-    if (in_outbox_ > 0) send_outbox();
-  }
-  void settle_unless_failed() {
+  /// Where the last message was answered, the next goes out.
+  void follow_up() noexcept {
     try {
-      settle();
+      if (!sending_.token || !object_.answer(sending_)) return;
+      sending_ = {};
+      if (in_outbox_ > 0) send_outbox();
     } catch (...) {
       sending_ = {};
       failure_ = std::current_exception();
     }
+  }
+  /// The same; throws what was wrong with the last one, now and ever after.
+  void settle() {
+    follow_up();
+    if (failure_) std::rethrow_exception(failure_);
   }
 
   // ---- without ----
