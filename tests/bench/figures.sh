@@ -6,7 +6,9 @@ median() { sort -g | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[i
 # ratio WHAT A B
 ratio() { awk -v what="$1" -v a="$2" -v b="$3" 'BEGIN { printf "%-64s %8.3f\n", what, a / b }'; }
 
-# ---- for scripts that keep what they measure in files of $work ----
+# ---- for scripts that keep what they measure in files ----
+# shellcheck disable=SC2154 # of setup.sh
+work=$project/build/bench # unless a script takes another folder
 
 # take NAME COMMAND...: adds its figures, a name and a number a line, to the files NAME.FIGURE.
 take() {
