@@ -89,3 +89,5 @@ echelon_mpi_test(NAME pool.own_mpi RANKS 1 2 3 TIMEOUT 60 MAIN pool/own_mpi_test
 # Queues, locks and values between ranks; the parts without MPI by private headers.
 echelon_test(NAME shared.ring TIMEOUT 300 PROCESSORS 2)
 target_include_directories(shared_ring_test PRIVATE ${PROJECT_SOURCE_DIR}/src)
+echelon_test(NAME shared.turns TIMEOUT 300 PROCESSORS 2)
+target_include_directories(shared_turns_test PRIVATE ${PROJECT_SOURCE_DIR}/src)
