@@ -27,6 +27,12 @@ using Clock = std::chrono::steady_clock;
 /// Longer than any machine needs for what is waited for here, some milliseconds of work, even where it is loaded.
 constexpr auto limit = 60s;
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool is_sanitized = true;  // and slow
+#else
+constexpr bool is_sanitized = false;
+#endif
+
 constexpr auto nobody_lost = [](int) { return false; };
 
 /// The memory of a line, and each rank's view of it.
@@ -228,11 +234,7 @@ struct Crowd {
   bool looks_for_losses = false;
 };
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int rounds = 2'000;
-#else
-constexpr int rounds = 20'000;
-#endif
+constexpr int rounds = is_sanitized ? 2'000 : 20'000;
 
 /// Each rank takes its turn so many times, one at a time and in the order of the tickets.
 void take_turns(const Crowd& crowd) {
@@ -318,11 +320,7 @@ TEST(turns, of_the_living_are_not_taken_for_those_of_the_lost) {
 /// Processes take turns; one is killed at a random moment. The others go on, or are told of that one; never do two have
 /// the turn, and nobody waits for ever.
 TEST(turns, go_on_or_tell_when_a_rank_is_killed) {
-#if defined(__SANITIZE_THREAD__)
-  constexpr int kills = 5;  // forks are slow there
-#else
-  constexpr int kills = 150;
-#endif
+  constexpr int kills = is_sanitized ? 30 : 300;
   constexpr int ranks = 4;
   struct Life {
     std::atomic<std::uint64_t> steps;
