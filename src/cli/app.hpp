@@ -30,6 +30,11 @@ struct OutputOptions {
   void check() const;
   /// Writes the files; nothing goes to standard output but what was asked to go there ("-").
   void write(const measure::Record& record) const;
+  /// What becomes of a run's record: the files, then the table, or with --quiet `bare_answer` alone on a line, then
+  /// what looks wrong.
+  void show(const measure::Record& record, const std::string& bare_answer) const;
+  /// Whether to show progress: there is a terminal, this rank's or that of the echelon which started the ranks.
+  [[nodiscard]] bool wants_progress() const;
   /// Standard output is taken by --json - or --csv -.
   [[nodiscard]] bool owns_stdout() const { return json == "-" || csv == "-"; }
 };

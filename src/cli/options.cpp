@@ -2,11 +2,16 @@
 #include <cstdio>
 #include <filesystem>
 
+#include <unistd.h>
+
+#include <echelon/analysis/warnings.hpp>
 #include <echelon/base/error.hpp>
 #include <echelon/base/number.hpp>
+#include <echelon/measure/machine.hpp>
 #include <echelon/report/csv.hpp>
 #include <echelon/report/json.hpp>
 #include <echelon/report/output_file.hpp>
+#include <echelon/report/table.hpp>
 
 #include "app.hpp"
 
@@ -47,6 +52,17 @@ void OutputOptions::check() const {
 void OutputOptions::write(const measure::Record& record) const {
   if (!json.empty()) report::write_output(json, report::to_json(record));
   if (!csv.empty()) report::write_output(csv, report::to_csv(record));
+}
+
+void OutputOptions::show(const measure::Record& record, const std::string& bare_answer) const {
+  write(record);  // first: what was measured is kept whatever becomes of the table
+  if (!owns_stdout()) report::write_output("-", quiet ? bare_answer + '\n' : report::run_table(record));
+  if (quiet) return;
+  for (const std::string& warning : analysis::warnings(record)) tell("note: " + warning);
+}
+
+bool OutputOptions::wants_progress() const {
+  return !quiet && (isatty(STDERR_FILENO) != 0 || measure::environment("ECHELON_TERMINAL").has_value());
 }
 
 CLI::Option* add_count(CLI::App& command, const std::string& name, const std::function<void(std::uint64_t)>& set,

@@ -1,0 +1,56 @@
+// A command's words: a function for its headline, and a line in `wordings`.
+
+#include "headlines.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include <echelon/report/table.hpp>
+
+#include "plural.hpp"
+#include "seconds.hpp"
+
+namespace echelon::report {
+namespace {
+
+using measure::Record;
+
+template <typename T>
+const T& result(const Record& record, std::string_view name) {
+  return measure::get<T>(record.result, name);
+}
+
+template <typename T>
+const T& parameter(const Record& record, std::string_view name) {
+  return measure::get<T>(record.parameters, name);
+}
+
+std::string ranks_and_threads(const Record& record) {
+  return plural(record.context.ranks, "rank") + " x " + plural(record.context.threads, "thread");
+}
+
+std::string pi(const Record& record) {
+  return fmt::format("pi = {}   error {:.2g}\n", result<double>(record, "value"), result<double>(record, "error")) +
+         fmt::format("{} in {} s, {} points/s   {}, {}, {}, {}\n",
+                     plural(result<std::uint64_t>(record, "points"), "point"),
+                     seconds(result<double>(record, "time_s")), engineering(result<double>(record, "points_per_s")),
+                     parameter<std::string>(record, "kernel"), parameter<std::string>(record, "schedule"),
+                     record.context.isa, ranks_and_threads(record));
+}
+
+std::string any(const Record& record) { return fmt::format("{} on {}\n", record.command, ranks_and_threads(record)); }
+
+constexpr std::array wordings{
+    Wording{"pi", "chunks", "points", pi}, Wording{"", "tasks", "items", any},  // the last: for all others
+};
+
+}  // namespace
+
+const Wording& wording(std::string_view command) noexcept {
+  const auto* found = std::ranges::find(wordings, command, &Wording::command);
+  return found == wordings.end() ? wordings.back() : *found;
+}
+
+}  // namespace echelon::report
