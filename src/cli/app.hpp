@@ -17,6 +17,9 @@ namespace echelon::cli {
 /// not change how the program ends.
 void tell(std::string line) noexcept;
 
+/// For what failed its own check: says so.
+[[nodiscard]] base::ExitCode wrong_answer();
+
 /// Where a run's results go; every command that makes a record has these options.
 struct OutputOptions {
   std::string json;
@@ -59,6 +62,7 @@ struct Command {
 
 /// Each adds its command to the program; parsing it fills `chosen`.
 void add_pi(CLI::App& program, Command& chosen);
+void add_fill(CLI::App& program, Command& chosen);
 void add_report(CLI::App& program, Command& chosen);
 void add_info(CLI::App& program, Command& chosen);
 

@@ -132,6 +132,7 @@ int run(int argc, char** argv, workloads::Account& account) {
       program, "-n,--ranks", [&](std::uint64_t n) { ranks = n; }, "Start so many ranks with mpirun", 1, max_ranks);
   Command command;
   add_pi(program, command);
+  add_fill(program, command);
   add_report(program, command);
   add_info(program, command);
 

@@ -22,6 +22,11 @@ void tell(std::string line) noexcept {
   std::fprintf(stderr, "echelon: %s\n", line.c_str());
 }
 
+base::ExitCode wrong_answer() {
+  tell("the answer is wrong: it failed its own check; please report this with --json's record");
+  return base::ExitCode::wrong_answer;
+}
+
 void OutputOptions::add_to(CLI::App& command) {
   json_option = command.add_option("--json", json, "Write the whole record to FILE (- is standard output)");
   json_option->type_name("FILE");

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <echelon/measure/topology.hpp>
 #include <echelon/report/table.hpp>
 
 #include "plural.hpp"
@@ -40,10 +41,22 @@ std::string pi(const Record& record) {
                      record.context.isa, ranks_and_threads(record));
 }
 
+std::string fill(const Record& record) {
+  return fmt::format("{}: {}   mean {}   checksum {}\n", result<std::string>(record, "file"),
+                     measure::format_bytes(result<std::uint64_t>(record, "bytes")), result<double>(record, "mean"),
+                     result<std::uint64_t>(record, "checksum")) +
+         fmt::format("{} in {} s, {} doubles/s, {:.2f} GB/s   seed {}, {}, {}\n",
+                     plural(result<std::uint64_t>(record, "size"), "double"), seconds(result<double>(record, "time_s")),
+                     engineering(result<double>(record, "doubles_per_s")), result<double>(record, "bytes_per_s") / 1e9,
+                     parameter<std::uint64_t>(record, "seed"), record.context.isa, ranks_and_threads(record));
+}
+
 std::string any(const Record& record) { return fmt::format("{} on {}\n", record.command, ranks_and_threads(record)); }
 
 constexpr std::array wordings{
-    Wording{"pi", "chunks", "points", pi}, Wording{"", "tasks", "items", any},  // the last: for all others
+    Wording{"pi", "chunks", "points", pi},       //
+    Wording{"fill", "blocks", "doubles", fill},  //
+    Wording{"", "tasks", "items", any},          // the last: for all others
 };
 
 }  // namespace
