@@ -96,3 +96,7 @@ echelon_mpi_test(NAME pool.imap RANKS 1 2 3 4 7 TIMEOUT 120 ${pool_main})
 echelon_mpi_test(NAME pool.async RANKS 1 2 3 4 7 TIMEOUT 120 ${pool_main})
 echelon_mpi_test(NAME pool.pool RANKS 1 2 3 4 7 TIMEOUT 120 ${pool_main})
 echelon_mpi_test(NAME pool.own_mpi RANKS 1 2 3 TIMEOUT 60 MAIN pool/own_mpi_test.cpp)
+
+# Queues, locks and values between ranks; the parts without MPI by private headers.
+echelon_test(NAME shared.ring TIMEOUT 300 PROCESSORS 2)
+target_include_directories(shared_ring_test PRIVATE ${PROJECT_SOURCE_DIR}/src)

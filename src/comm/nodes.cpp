@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <mutex>
 #include <string>
 #include <system_error>
 
@@ -91,8 +93,9 @@ std::uint64_t whole_pages(std::uint64_t bytes) { return (bytes + page_bytes - 1)
 
 struct Nodes::Impl {
   std::vector<Place> places;
-  Descriptor store;                // this rank's
-  std::uint64_t end = page_bytes;  // of what was ever stored; what was taken is a hole
+  Descriptor store;                             // this rank's
+  std::atomic<std::uint64_t> end = page_bytes;  // of what was ever stored; what was taken is a hole
+  std::mutex opening;
   std::vector<Descriptor> stores;  // of the others, as they are needed
 };
 
@@ -154,7 +157,7 @@ Nodes::Nodes(const Session& session) : self_{session.rank()}, impl_{std::make_un
 Nodes::~Nodes() = default;
 
 std::uint64_t Nodes::store(std::span<const std::byte> bytes) {
-  const std::uint64_t where = impl_->end;
+  const std::uint64_t where = impl_->end.fetch_add(whole_pages(bytes.size()));
   for (std::size_t done = 0; done < bytes.size();) {
     const ssize_t written =
         pwrite(impl_->store.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(where + done));
@@ -162,13 +165,13 @@ std::uint64_t Nodes::store(std::span<const std::byte> bytes) {
     if (written <= 0) throw_errno("no memory for an item of " + std::to_string(bytes.size()) + " bytes");
     done += static_cast<std::size_t>(written);
   }
-  impl_->end += whole_pages(bytes.size());
   return where;
 }
 
 void Nodes::take(int from, std::uint64_t where, std::span<std::byte> bytes) {
   Descriptor* memory = &impl_->store;
   if (from != self_) {
+    const std::lock_guard lock{impl_->opening};
     memory = &impl_->stores[static_cast<std::size_t>(from)];
     if (!memory->is_open()) *memory = open_memory(impl_->places[static_cast<std::size_t>(from)]);
     if (!memory->is_open()) throw_errno("cannot open the memory of rank " + std::to_string(from));

@@ -12,15 +12,20 @@ namespace {
 /// Two cache lines: processors fetch them in pairs.
 constexpr std::size_t apart = 128;
 constexpr std::uint64_t head_bytes = 8;        // an item's length, times two, plus one where it is kept elsewhere
-constexpr std::uint64_t elsewhere_bytes = 24;  // head, rank, where
+constexpr std::uint64_t elsewhere_bytes = 24;  // head, rank, where; no item takes less
 
 constexpr std::uint64_t padded(std::uint64_t bytes) { return (bytes + 7) / 8 * 8; }
+
+/// What an item inside takes. At least as much as must be kept free for one more when it is gone: otherwise there would
+/// be no room left for that behind a long item.
+constexpr std::uint64_t inside_bytes(std::uint64_t size) {
+  return std::max(head_bytes + padded(size), elsewhere_bytes);
+}
 
 std::uint64_t ring_bytes(const Ring::Options& options) {
   constexpr std::uint64_t least = 4096;
   constexpr std::uint64_t most_for_typical = 64 << 20;
-  const std::uint64_t typical =
-      std::min(options.capacity * (head_bytes + padded(options.typical_bytes)), most_for_typical);
+  const std::uint64_t typical = std::min(options.capacity * inside_bytes(options.typical_bytes), most_for_typical);
   // A power of two: places in it are found by a mask.
   return std::bit_ceil(std::max({least, typical, options.capacity * elsewhere_bytes}));
 }
@@ -38,7 +43,7 @@ struct Ring::Memory {
   alignas(apart) std::atomic<std::uint32_t> getting;
   std::uint64_t seen_put;
   alignas(apart) std::atomic<std::uint64_t> got;  // items ever taken out
-  std::atomic<std::uint64_t> freed;               // bytes; before `got` when written, after it when read
+  std::atomic<std::uint64_t> freed;               // bytes; after `got` when written, before it when read
 };
 
 /// To be alone among producers, or among consumers, for as long as it lives.
@@ -92,8 +97,9 @@ bool Ring::try_put(std::span<const std::byte> item) {
   const Turn turn{m.putting, hooks_};
   const std::uint64_t count = m.put.load(std::memory_order_relaxed);
   const auto look = [&] {
-    m.seen_got = m.got.load(std::memory_order_acquire);
+    // In this order: room that comes with an item is not given to another without what must be kept for the next.
     m.seen_freed = m.freed.load(std::memory_order_acquire);
+    m.seen_got = m.got.load(std::memory_order_acquire);
   };
   const auto fits = [&](std::uint64_t bytes) {
     // There must be room for the places of as many more as the ring may hold.
@@ -103,7 +109,7 @@ bool Ring::try_put(std::span<const std::byte> item) {
   if (count - m.seen_got >= capacity_) look();
   if (count - m.seen_got >= capacity_) return false;
 
-  std::uint64_t bytes = head_bytes + padded(item.size());
+  std::uint64_t bytes = inside_bytes(item.size());
   if (!fits(bytes)) look();
   const bool inside = bytes <= elsewhere_bytes || fits(bytes);
   const std::uint64_t head = item.size() << 1 | (inside ? 0 : 1);
@@ -136,29 +142,31 @@ bool Ring::try_get(comm::Bytes& item) {
     inside = (head & 1) == 0;
     if (inside) {
       if (!item.empty()) copy_out(at + head_bytes, item.data(), item.size());
-      at += head_bytes + padded(item.size());
+      at += inside_bytes(item.size());
     } else {
       copy_out(at + head_bytes, place, sizeof place);
       at += elsewhere_bytes;
     }
-    m.freed.store(at, std::memory_order_release);
     m.got.store(count + 1, std::memory_order_release);
+    m.freed.store(at, std::memory_order_release);
   }
   if (!inside) hooks_.take(static_cast<int>(place[0]), place[1], item);
   return true;
 }
 
-bool Ring::looks_full() const noexcept {
-  return memory_.put.load(std::memory_order_relaxed) - memory_.got.load(std::memory_order_relaxed) >= capacity_;
-}
+// What grows against the answer is read last: what these say was so when they were called.
+
+bool Ring::looks_full() const noexcept { return items() >= capacity_; }
 
 bool Ring::looks_empty() const noexcept {
-  return memory_.put.load(std::memory_order_relaxed) == memory_.got.load(std::memory_order_relaxed);
+  const std::uint64_t got = memory_.got.load(std::memory_order_acquire);
+  return memory_.put.load(std::memory_order_relaxed) == got;
 }
 
 std::uint64_t Ring::items() const noexcept {
-  const std::uint64_t got = memory_.got.load(std::memory_order_acquire);
-  return memory_.put.load(std::memory_order_acquire) - got;
+  const std::uint64_t put = memory_.put.load(std::memory_order_acquire);
+  const std::uint64_t got = memory_.got.load(std::memory_order_relaxed);
+  return put > got ? put - got : 0;
 }
 
 }  // namespace echelon::shared
