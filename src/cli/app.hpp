@@ -53,6 +53,8 @@ struct RankContext {
 struct Command {
   /// Throws UsageError. Called before anything is started, and by the master of a session.
   std::function<void()> check = [] {};
+  /// The same, for what depends on the number of ranks.
+  std::function<void(std::uint64_t ranks)> check_ranks = [](std::uint64_t) {};
   /// On every rank; the exit code of the master counts. Either this or `run_here` is set.
   std::function<base::ExitCode(const RankContext&)> run_on_ranks;
   /// Without MPI.
@@ -63,12 +65,18 @@ struct Command {
 /// Each adds its command to the program; parsing it fills `chosen`.
 void add_pi(CLI::App& program, Command& chosen);
 void add_fill(CLI::App& program, Command& chosen);
+void add_queue(CLI::App& program, Command& chosen);
+void add_counter(CLI::App& program, Command& chosen);
+void add_log(CLI::App& program, Command& chosen);
 void add_report(CLI::App& program, Command& chosen);
 void add_info(CLI::App& program, Command& chosen);
 
 /// An option that takes a whole number, as parse_count() reads it.
 CLI::Option* add_count(CLI::App& command, const std::string& name, const std::function<void(std::uint64_t)>& set,
                        const std::string& description, std::uint64_t min, std::uint64_t max);
+
+/// --repeat, for commands that measure several times.
+void add_repeat(CLI::App& command, std::uint64_t& repeat);
 
 /// An option that takes one of some words, which become values of an enumeration.
 template <typename T>

@@ -101,6 +101,7 @@ int run_on_ranks(const Command& command, int argc, char** argv, workloads::Accou
     if (session->is_master()) {
       try {
         command.check();
+        command.check_ranks(static_cast<std::uint64_t>(session->size()));
       } catch (const base::UsageError& e) {
         complain(e.what());
         go_on = false;
@@ -133,6 +134,9 @@ int run(int argc, char** argv, workloads::Account& account) {
   Command command;
   add_pi(program, command);
   add_fill(program, command);
+  add_queue(program, command);
+  add_counter(program, command);
+  add_log(program, command);
   add_report(program, command);
   add_info(program, command);
 
@@ -149,7 +153,10 @@ int run(int argc, char** argv, workloads::Account& account) {
     if (ranks && place.launched && !started_by_echelon) {
       throw base::UsageError("-n: a launcher has already started the ranks; leave -n out, or leave the launcher out");
     }
-    if (!place.launched) command.check();  // before anything is started
+    if (!place.launched) {  // before anything is started
+      command.check();
+      command.check_ranks(ranks.value_or(1));
+    }
     if (command.run_here) return place.rank == 0 ? static_cast<int>(command.run_here()) : 0;
   } catch (const CLI::ParseError& e) {
     if (silent) return 0;

@@ -82,4 +82,11 @@ CLI::Option* add_count(CLI::App& command, const std::string& name, const std::fu
   return command.add_option_function<std::string>(name, parse, description)->type_name("N");
 }
 
+void add_repeat(CLI::App& command, std::uint64_t& repeat) {
+  constexpr std::uint64_t max_repeat = 1'000'000;
+  add_count(
+      command, "--repeat", [&](std::uint64_t n) { repeat = n; }, "Repetitions; the median time is shown [1]", 1,
+      max_repeat);
+}
+
 }  // namespace echelon::cli

@@ -78,10 +78,7 @@ void add_pi(CLI::App& program, Command& chosen) {
   constexpr std::uint64_t max_threads = 4096;
   add_count(
       app, "--threads", [&](std::uint64_t n) { options.threads = n; }, "Threads a rank [1]", 1, max_threads);
-  constexpr std::uint64_t max_repeat = 1'000'000;
-  add_count(
-      app, "--repeat", [&](std::uint64_t n) { options.repeat = n; }, "Repetitions; the median time is shown [1]", 1,
-      max_repeat);
+  add_repeat(app, options.repeat);
   std::vector<std::pair<std::string, std::optional<numeric::Isa>>> isas{{"auto", std::nullopt}};
   for (const auto isa : numeric::all_isas()) isas.emplace_back(numeric::name(isa), isa);
   add_choice<std::optional<numeric::Isa>>(
