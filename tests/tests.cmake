@@ -2,6 +2,7 @@
 echelon_test(NAME numeric.exact_sum TIMEOUT 120)
 
 echelon_test(NAME rules.layers TIMEOUT 60 DEFINES "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
+echelon_test(NAME rules.programs TIMEOUT 60 DEFINES "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
 include(rules/rules.cmake)
 
 # An installed Echelon, used by another project.
@@ -17,6 +18,7 @@ echelon_mpi_test(NAME comm.collectives RANKS 1 2 3 4 7 TIMEOUT 60)
 echelon_mpi_test(NAME comm.counter RANKS 1 2 3 4 7 TIMEOUT 60)
 echelon_mpi_test(NAME workloads.pi RANKS 1 2 3 4 7 TIMEOUT 120)
 echelon_test(NAME numeric.midpoint_rule TIMEOUT 300)
+echelon_test(NAME numeric.uniform TIMEOUT 120)
 echelon_test(NAME base.number TIMEOUT 60)
 echelon_test(NAME schedule.chunks TIMEOUT 60)
 echelon_test(NAME farm.delivery TIMEOUT 60)
@@ -68,9 +70,18 @@ echelon_examples(
   row04_starmap_apply_map_async
   row05_async_result
   row06_queue
+  row07_pipe
+  row08_value_array_lock
   row09_cpu_count
   row10_imap
   row11_imap_unordered
+  row12_different_bodies
+  row13_array
+  row14_counter
+  row15_log
+  row16_pi
+  row17_pi_threads
+  row18_scaling
   pool)
 echelon_test(NAME comm.packing TIMEOUT 120)
 echelon_mpi_test(NAME comm.mailbox RANKS 1 2 3 4 7 TIMEOUT 60)
@@ -89,3 +100,5 @@ echelon_mpi_test(NAME pool.own_mpi RANKS 1 2 3 TIMEOUT 60 MAIN pool/own_mpi_test
 # Queues, locks and values between ranks; the parts without MPI by private headers.
 echelon_test(NAME shared.ring TIMEOUT 300 PROCESSORS 2)
 target_include_directories(shared_ring_test PRIVATE ${PROJECT_SOURCE_DIR}/src)
+echelon_test(NAME shared.turns TIMEOUT 300 PROCESSORS 2)
+target_include_directories(shared_turns_test PRIVATE ${PROJECT_SOURCE_DIR}/src)
