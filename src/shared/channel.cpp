@@ -28,11 +28,20 @@ bool consumes(Role role) { return role == Role::consumer || role == Role::both; 
 bool is_over(Until until) { return until && (*until == at_once || Clock::now() >= *until); }
 
 std::vector<Role> agree(const comm::Session& session, Role role, const Channel::Options& options) {
-  std::vector<Role> roles = comm::all_gather(session, role);
+  struct Said {
+    Role role;
+    std::uint64_t capacity;
+  };
+  const std::vector<Said> said = comm::all_gather(session, Said{role, options.capacity});
+  std::vector<Role> roles;
+  for (const Said& one : said) roles.push_back(one.role);
   const std::string name = options.name;
   if (options.capacity < 1 || options.capacity > most_items) {
     throw base::UsageError("a " + name + " holds 1 to " + std::to_string(most_items) + " items, not " +
                            std::to_string(options.capacity));
+  }
+  if (std::ranges::any_of(said, [&](const Said& one) { return one.capacity != options.capacity; })) {
+    throw base::UsageError("the ranks do not agree on the capacity of a " + name);
   }
   if (std::ranges::none_of(roles, produces)) {
     throw base::UsageError("nobody puts anything into the " + name + ": give a rank Role::producer");
@@ -79,10 +88,12 @@ class Hub {
   }
 
   void close_put(int rank) {
-    if (of(rank).puts.exchange(false)) ends_.producers.fetch_sub(1, std::memory_order_release);
+    if (of(rank).puts.exchange(false)) ends_.producers.fetch_sub(1);
+    drain();
   }
   void close_get(int rank) {
-    if (of(rank).gets.exchange(false)) ends_.consumers.fetch_sub(1, std::memory_order_release);
+    if (of(rank).gets.exchange(false)) ends_.consumers.fetch_sub(1);
+    drain();
   }
 
   /// Of the items that are there now, what one consumer may take at once so that the others get as many.
@@ -118,6 +129,11 @@ class Hub {
   }
   [[nodiscard]] Rank& of(int rank) const { return ranks_[static_cast<std::size_t>(rank)]; }
 
+  /// The last to close takes out what nobody wants: some of it may lie elsewhere, and would stay there.
+  void drain() {
+    if (ends_.producers.load() > 0 || ends_.consumers.load() > 0) return;
+    for (comm::Bytes item; ring_.try_get(item);) continue;
+  }
   /// A rank that was lost before it had finished.
   template <typename Unfinished>
   [[nodiscard]] std::optional<int> missing(Unfinished unfinished) const {
