@@ -28,9 +28,13 @@ using Token = std::array<std::uint64_t, 2>;
 
 /// How a rank's memory is found by others of its host: as a file that the process holds open, without a name anywhere,
 /// so that nothing is left behind whoever is killed.
-struct Place {
+struct Handle {
   pid_t process = 0;
   int descriptor = -1;
+};
+
+struct Place {
+  Handle store;
   Token token{};  // stands at its beginning: proves that it is this memory, and not that of a process elsewhere
   std::array<char, HOST_NAME_MAX + 1> host{};
   cpu_set_t cpus{};
@@ -42,8 +46,8 @@ Descriptor new_memory(const char* name) {
   return memory;
 }
 
-Descriptor open_memory(const Place& place) {
-  const std::string path = "/proc/" + std::to_string(place.process) + "/fd/" + std::to_string(place.descriptor);
+Descriptor open_memory(const Handle& handle) {
+  const std::string path = "/proc/" + std::to_string(handle.process) + "/fd/" + std::to_string(handle.descriptor);
   return Descriptor{open(path.c_str(), O_RDWR | O_CLOEXEC)};
 }
 
@@ -105,10 +109,10 @@ Nodes& Nodes::of(const Session& session) {
 
 Nodes::Nodes(const Session& session) : self_{session.rank()}, impl_{std::make_unique<Impl>()} {
   const auto ranks = static_cast<std::size_t>(session.size());
-  Place mine{.process = getpid()};
+  Place mine;
   impl_->store = new_memory("echelon-store");
   impl_->stores.resize(ranks);
-  mine.descriptor = impl_->store.get();
+  mine.store = {getpid(), impl_->store.get()};
   while (getrandom(mine.token.data(), sizeof mine.token, 0) != ssize_t{sizeof mine.token}) {
     if (errno != EINTR) throw_errno("getrandom");
   }
@@ -125,7 +129,7 @@ Nodes::Nodes(const Session& session) : self_{session.rank()}, impl_{std::make_un
   bool works = true;
   for (std::size_t rank = 0; rank < ranks; ++rank) {
     if (leaders[rank] != leaders[static_cast<std::size_t>(self_)] || static_cast<int>(rank) == self_) continue;
-    impl_->stores[rank] = open_memory(impl_->places[rank]);
+    impl_->stores[rank] = open_memory(impl_->places[rank].store);
     works = works && has_token(impl_->stores[rank], impl_->places[rank].token);
   }
   const std::vector<std::uint8_t> all_work = all_gather(session, std::uint8_t{works});
@@ -186,7 +190,7 @@ SharedMemory::SharedMemory(const Session& session, std::uint64_t bytes) : bytes_
   const int self = session.rank();
   const int leader = nodes.leader(self);
   struct Made {
-    Place place;
+    Handle memory;
     int error = 0;
   };
   Made mine;
@@ -196,14 +200,13 @@ SharedMemory::SharedMemory(const Session& session, std::uint64_t bytes) : bytes_
     if (!memory.is_open() || ftruncate(memory.get(), static_cast<off_t>(bytes_)) != 0) mine.error = errno;
     // Pages are taken when they are written to, and a process is killed over one that is not there.
     if (const std::uint64_t available = available_bytes(); available > 0 && bytes_ > available) mine.error = ENOMEM;
-    mine.place.process = getpid();
-    mine.place.descriptor = memory.get();
+    mine.memory = {getpid(), memory.get()};
   }
   const std::vector<Made> made = all_gather(session, mine);
   const Made& of_leader = made[static_cast<std::size_t>(leader)];
   int error = of_leader.error;
   if (leader != self && error == 0) {
-    memory = open_memory(of_leader.place);
+    memory = open_memory(of_leader.memory);
     if (!memory.is_open()) error = errno;
   }
   void* mapped = MAP_FAILED;

@@ -255,12 +255,9 @@ struct Requests::Impl {
 };
 
 Requests& Requests::of(const Session& session) {
+  Roster::of(session);  // first, so that it goes after this one when the session ends
   auto& kept = session.kept(typeid(Requests));
-  if (!kept) {
-    // What it needs first, so that it goes before these when the session ends.
-    Roster::of(session);
-    kept = std::make_shared<Requests>(session);
-  }
+  if (!kept) kept = std::make_shared<Requests>(session);
   return *static_cast<Requests*>(kept.get());
 }
 

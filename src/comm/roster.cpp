@@ -23,6 +23,7 @@ struct Roster::Impl {
 };
 
 Roster& Roster::of(const Session& session) {
+  (void)Nodes::of(session);  // first, so that it goes after this one when the session ends
   auto& kept = session.kept(typeid(Roster));
   if (!kept) {
     auto roster = std::make_shared<Roster>(session);
