@@ -2,6 +2,7 @@
 echelon_test(NAME numeric.exact_sum TIMEOUT 120)
 
 echelon_test(NAME rules.layers TIMEOUT 60 DEFINES "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
+echelon_test(NAME rules.programs TIMEOUT 60 DEFINES "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
 include(rules/rules.cmake)
 
 # An installed Echelon, used by another project.
@@ -15,8 +16,12 @@ echelon_test(NAME comm.liveness TIMEOUT 300)
 echelon_mpi_test(NAME comm.session RANKS 1 2 3 4 7 TIMEOUT 60)
 echelon_mpi_test(NAME comm.collectives RANKS 1 2 3 4 7 TIMEOUT 60)
 echelon_mpi_test(NAME comm.counter RANKS 1 2 3 4 7 TIMEOUT 60)
+echelon_mpi_test(NAME comm.shared_file RANKS 1 2 3 4 7 TIMEOUT 120)
 echelon_mpi_test(NAME workloads.pi RANKS 1 2 3 4 7 TIMEOUT 120)
+echelon_mpi_test(NAME workloads.fill RANKS 1 2 3 4 7 TIMEOUT 120)
+echelon_test(NAME workloads.npy TIMEOUT 60)
 echelon_test(NAME numeric.midpoint_rule TIMEOUT 300)
+echelon_test(NAME numeric.uniform TIMEOUT 120)
 echelon_test(NAME base.number TIMEOUT 60)
 echelon_test(NAME schedule.chunks TIMEOUT 60)
 echelon_test(NAME farm.delivery TIMEOUT 60)
@@ -45,6 +50,8 @@ echelon_test(NAME report.progress TIMEOUT 60)
 set(program_under_test "ECHELON_PROGRAM=\"$<TARGET_FILE:echelon_program>\"" "ECHELON_MPIEXEC=\"${MPIEXEC_EXECUTABLE}\"")
 echelon_test(NAME cli.usage TIMEOUT 120 PROCESSORS 2 LABEL cli LAYERS numeric DEFINES ${program_under_test})
 echelon_test(NAME cli.pi TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.fill TIMEOUT 180 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.full_disk TIMEOUT 180 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.loss TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.report TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.readme TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test}
@@ -68,9 +75,18 @@ echelon_examples(
   row04_starmap_apply_map_async
   row05_async_result
   row06_queue
+  row07_pipe
+  row08_value_array_lock
   row09_cpu_count
   row10_imap
   row11_imap_unordered
+  row12_different_bodies
+  row13_array
+  row14_counter
+  row15_log
+  row16_pi
+  row17_pi_threads
+  row18_scaling
   pool)
 echelon_test(NAME comm.packing TIMEOUT 120)
 echelon_mpi_test(NAME comm.mailbox RANKS 1 2 3 4 7 TIMEOUT 60)

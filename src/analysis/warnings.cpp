@@ -74,10 +74,11 @@ std::vector<std::string> warnings(const measure::Record& record) {
       std::ranges::count_if(record.ranks, [](const measure::RankRecord& rank) { return rank.items == 0; }));
   const bool has_work = idle < record.ranks.size();
   if (has_work && idle > 0) {
-    found.push_back(
-        fmt::format("{} of {} ranks got no work: there are too few blocks or chunks; give more points, or a smaller "
-                    "--block or --chunk",
-                    idle, record.ranks.size()));
+    found.push_back(fmt::format("{} of {} ranks got no work{}", idle, record.ranks.size(),
+                                record.command == "pi"
+                                    ? ": there are too few blocks or chunks; give more points, or a smaller "
+                                      "--block or --chunk"
+                                    : ""));
   }
   return found;
 }

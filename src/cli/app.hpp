@@ -17,6 +17,9 @@ namespace echelon::cli {
 /// not change how the program ends.
 void tell(std::string line) noexcept;
 
+/// For what failed its own check: says so.
+[[nodiscard]] base::ExitCode wrong_answer();
+
 /// Where a run's results go; every command that makes a record has these options.
 struct OutputOptions {
   std::string json;
@@ -30,6 +33,11 @@ struct OutputOptions {
   void check() const;
   /// Writes the files; nothing goes to standard output but what was asked to go there ("-").
   void write(const measure::Record& record) const;
+  /// What becomes of a run's record: the files, then the table, or with --quiet `bare_answer` alone on a line, then
+  /// what looks wrong.
+  void show(const measure::Record& record, const std::string& bare_answer) const;
+  /// Whether to show progress: there is a terminal, this rank's or that of the echelon which started the ranks.
+  [[nodiscard]] bool wants_progress() const;
   /// Standard output is taken by --json - or --csv -.
   [[nodiscard]] bool owns_stdout() const { return json == "-" || csv == "-"; }
 };
@@ -45,6 +53,8 @@ struct RankContext {
 struct Command {
   /// Throws UsageError. Called before anything is started, and by the master of a session.
   std::function<void()> check = [] {};
+  /// The same, for what depends on the number of ranks.
+  std::function<void(std::uint64_t ranks)> check_ranks = [](std::uint64_t) {};
   /// On every rank; the exit code of the master counts. Either this or `run_here` is set.
   std::function<base::ExitCode(const RankContext&)> run_on_ranks;
   /// Without MPI.
@@ -54,12 +64,19 @@ struct Command {
 
 /// Each adds its command to the program; parsing it fills `chosen`.
 void add_pi(CLI::App& program, Command& chosen);
+void add_fill(CLI::App& program, Command& chosen);
+void add_queue(CLI::App& program, Command& chosen);
+void add_counter(CLI::App& program, Command& chosen);
+void add_log(CLI::App& program, Command& chosen);
 void add_report(CLI::App& program, Command& chosen);
 void add_info(CLI::App& program, Command& chosen);
 
 /// An option that takes a whole number, as parse_count() reads it.
 CLI::Option* add_count(CLI::App& command, const std::string& name, const std::function<void(std::uint64_t)>& set,
                        const std::string& description, std::uint64_t min, std::uint64_t max);
+
+/// --repeat, for commands that measure several times.
+void add_repeat(CLI::App& command, std::uint64_t& repeat);
 
 /// An option that takes one of some words, which become values of an enumeration.
 template <typename T>

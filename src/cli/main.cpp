@@ -101,6 +101,7 @@ int run_on_ranks(const Command& command, int argc, char** argv, workloads::Accou
     if (session->is_master()) {
       try {
         command.check();
+        command.check_ranks(static_cast<std::uint64_t>(session->size()));
       } catch (const base::UsageError& e) {
         complain(e.what());
         go_on = false;
@@ -132,6 +133,10 @@ int run(int argc, char** argv, workloads::Account& account) {
       program, "-n,--ranks", [&](std::uint64_t n) { ranks = n; }, "Start so many ranks with mpirun", 1, max_ranks);
   Command command;
   add_pi(program, command);
+  add_fill(program, command);
+  add_queue(program, command);
+  add_counter(program, command);
+  add_log(program, command);
   add_report(program, command);
   add_info(program, command);
 
@@ -148,7 +153,10 @@ int run(int argc, char** argv, workloads::Account& account) {
     if (ranks && place.launched && !started_by_echelon) {
       throw base::UsageError("-n: a launcher has already started the ranks; leave -n out, or leave the launcher out");
     }
-    if (!place.launched) command.check();  // before anything is started
+    if (!place.launched) {  // before anything is started
+      command.check();
+      command.check_ranks(ranks.value_or(1));
+    }
     if (command.run_here) return place.rank == 0 ? static_cast<int>(command.run_here()) : 0;
   } catch (const CLI::ParseError& e) {
     if (silent) return 0;

@@ -2,11 +2,16 @@
 #include <cstdio>
 #include <filesystem>
 
+#include <unistd.h>
+
+#include <echelon/analysis/warnings.hpp>
 #include <echelon/base/error.hpp>
 #include <echelon/base/number.hpp>
+#include <echelon/measure/machine.hpp>
 #include <echelon/report/csv.hpp>
 #include <echelon/report/json.hpp>
 #include <echelon/report/output_file.hpp>
+#include <echelon/report/table.hpp>
 
 #include "app.hpp"
 
@@ -15,6 +20,11 @@ namespace echelon::cli {
 void tell(std::string line) noexcept {
   std::ranges::replace(line, '\n', ' ');
   std::fprintf(stderr, "echelon: %s\n", line.c_str());
+}
+
+base::ExitCode wrong_answer() {
+  tell("the answer is wrong: it failed its own check; please report this with --json's record");
+  return base::ExitCode::wrong_answer;
 }
 
 void OutputOptions::add_to(CLI::App& command) {
@@ -49,6 +59,17 @@ void OutputOptions::write(const measure::Record& record) const {
   if (!csv.empty()) report::write_output(csv, report::to_csv(record));
 }
 
+void OutputOptions::show(const measure::Record& record, const std::string& bare_answer) const {
+  write(record);  // first: what was measured is kept whatever becomes of the table
+  if (!owns_stdout()) report::write_output("-", quiet ? bare_answer + '\n' : report::run_table(record));
+  if (quiet) return;
+  for (const std::string& warning : analysis::warnings(record)) tell("note: " + warning);
+}
+
+bool OutputOptions::wants_progress() const {
+  return !quiet && (isatty(STDERR_FILENO) != 0 || measure::environment("ECHELON_TERMINAL").has_value());
+}
+
 CLI::Option* add_count(CLI::App& command, const std::string& name, const std::function<void(std::uint64_t)>& set,
                        const std::string& description, std::uint64_t min, std::uint64_t max) {
   const auto parse = [=](const std::string& text) {
@@ -59,6 +80,13 @@ CLI::Option* add_count(CLI::App& command, const std::string& name, const std::fu
     }
   };
   return command.add_option_function<std::string>(name, parse, description)->type_name("N");
+}
+
+void add_repeat(CLI::App& command, std::uint64_t& repeat) {
+  constexpr std::uint64_t max_repeat = 1'000'000;
+  add_count(
+      command, "--repeat", [&](std::uint64_t n) { repeat = n; }, "Repetitions; the median time is shown [1]", 1,
+      max_repeat);
 }
 
 }  // namespace echelon::cli

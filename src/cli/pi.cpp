@@ -2,13 +2,8 @@
 #include <memory>
 
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <echelon/analysis/warnings.hpp>
-#include <echelon/measure/machine.hpp>
-#include <echelon/report/output_file.hpp>
 #include <echelon/report/progress.hpp>
-#include <echelon/report/table.hpp>
 #include <echelon/workloads/pi.hpp>
 
 #include "app.hpp"
@@ -24,9 +19,6 @@ struct PiCommand {
   OutputOptions output;
 };
 
-/// A terminal to show progress on: this rank's, or that of the echelon which started the ranks.
-bool has_terminal() { return isatty(STDERR_FILENO) != 0 || measure::environment("ECHELON_TERMINAL").has_value(); }
-
 void check_isa(std::optional<numeric::Isa> isa) {
   const std::vector<numeric::Isa>& supported = numeric::supported_isas();
   if (!isa || std::ranges::find(supported, *isa) != supported.end()) return;
@@ -39,22 +31,13 @@ void check_isa(std::optional<numeric::Isa> isa) {
 ExitCode run(const PiCommand& command, const RankContext& ranks) {
   measure::Record record;
   {
-    report::ProgressLine line{has_terminal() && !command.output.quiet};
+    report::ProgressLine line{command.output.wants_progress()};
     record = workloads::run_pi(ranks.session, ranks.account, ranks.argv, command.options,
                                [&](double done) { line.update(done); });
   }
   if (!ranks.session.is_master()) return ExitCode::done;
-  command.output.write(record);  // first: what was measured is kept whatever becomes of the table
-  if (!command.output.owns_stdout()) {
-    const std::string bare = fmt::format("{}\n", measure::get<double>(record.result, "value"));
-    report::write_output("-", command.output.quiet ? bare : report::pi_table(record));
-  }
-  if (!command.output.quiet) {
-    for (const std::string& warning : analysis::warnings(record)) tell("note: " + warning);
-  }
-  if (workloads::pi_is_right(record)) return ExitCode::done;
-  tell("the answer is wrong: it failed its own check; please report this with --json's record");
-  return ExitCode::wrong_answer;
+  command.output.show(record, fmt::format("{}", measure::get<double>(record.result, "value")));
+  return workloads::pi_is_right(record) ? ExitCode::done : wrong_answer();
 }
 
 }  // namespace
@@ -95,10 +78,7 @@ void add_pi(CLI::App& program, Command& chosen) {
   constexpr std::uint64_t max_threads = 4096;
   add_count(
       app, "--threads", [&](std::uint64_t n) { options.threads = n; }, "Threads a rank [1]", 1, max_threads);
-  constexpr std::uint64_t max_repeat = 1'000'000;
-  add_count(
-      app, "--repeat", [&](std::uint64_t n) { options.repeat = n; }, "Repetitions; the median time is shown [1]", 1,
-      max_repeat);
+  add_repeat(app, options.repeat);
   std::vector<std::pair<std::string, std::optional<numeric::Isa>>> isas{{"auto", std::nullopt}};
   for (const auto isa : numeric::all_isas()) isas.emplace_back(numeric::name(isa), isa);
   add_choice<std::optional<numeric::Isa>>(

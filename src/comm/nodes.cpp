@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
@@ -91,9 +92,9 @@ std::uint64_t whole_pages(std::uint64_t bytes) { return (bytes + page_bytes - 1)
 
 struct Nodes::Impl {
   std::vector<Place> places;
-  Descriptor store;                // this rank's
-  std::uint64_t end = page_bytes;  // of what was ever stored; what was taken is a hole
-  std::vector<Descriptor> stores;  // of the others, as they are needed
+  Descriptor store;                             // this rank's
+  std::atomic<std::uint64_t> end = page_bytes;  // of what was ever stored; what was taken is a hole
+  std::vector<Descriptor> stores;               // of the others of this node
 };
 
 Nodes& Nodes::of(const Session& session) {
@@ -118,22 +119,23 @@ Nodes::Nodes(const Session& session) : self_{session.rank()}, impl_{std::make_un
   sched_getaffinity(0, sizeof mine.cpus, &mine.cpus);
   impl_->places = all_gather(session, mine);
 
-  struct Found {
-    int leader;
-    bool works;
-  };
-  const int leader = mpi_leader(session);
-  const Place& place = impl_->places[static_cast<std::size_t>(leader)];
-  const bool works = leader == self_ || has_token(open_memory(place), place.token);
-  const std::vector<Found> found = all_gather(session, Found{leader, works});
-  std::vector<bool> all_work(ranks, true);
-  for (const Found& one : found) {
-    if (!one.works) all_work[static_cast<std::size_t>(one.leader)] = false;
-  }
-  leaders_.resize(ranks);
+  // The others' stores are opened now, while their processes are there: what a rank left behind can then be read, and
+  // no other process is ever taken for one of them.
+  const std::vector<int> leaders = all_gather(session, mpi_leader(session));
+  bool works = true;
   for (std::size_t rank = 0; rank < ranks; ++rank) {
-    const int its = found[rank].leader;
-    leaders_[rank] = all_work[static_cast<std::size_t>(its)] ? its : static_cast<int>(rank);
+    if (leaders[rank] != leaders[static_cast<std::size_t>(self_)] || static_cast<int>(rank) == self_) continue;
+    impl_->stores[rank] = open_memory(impl_->places[rank]);
+    works = works && has_token(impl_->stores[rank], impl_->places[rank].token);
+  }
+  const std::vector<std::uint8_t> all_work = all_gather(session, std::uint8_t{works});
+  std::vector<bool> node_works(ranks, true);
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    if (all_work[rank] == 0) node_works[static_cast<std::size_t>(leaders[rank])] = false;
+  }
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    const int leader = leaders[rank];
+    leaders_.push_back(node_works[static_cast<std::size_t>(leader)] ? leader : static_cast<int>(rank));
     hosts_.emplace_back(impl_->places[rank].host.data());
   }
   std::vector<int> different = leaders_;
@@ -154,7 +156,7 @@ Nodes::Nodes(const Session& session) : self_{session.rank()}, impl_{std::make_un
 Nodes::~Nodes() = default;
 
 std::uint64_t Nodes::store(std::span<const std::byte> bytes) {
-  const std::uint64_t where = impl_->end;
+  const std::uint64_t where = impl_->end.fetch_add(whole_pages(bytes.size()));
   for (std::size_t done = 0; done < bytes.size();) {
     const ssize_t written =
         pwrite(impl_->store.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(where + done));
@@ -162,26 +164,20 @@ std::uint64_t Nodes::store(std::span<const std::byte> bytes) {
     if (written <= 0) throw_errno("no memory for an item of " + std::to_string(bytes.size()) + " bytes");
     done += static_cast<std::size_t>(written);
   }
-  impl_->end += whole_pages(bytes.size());
   return where;
 }
 
 void Nodes::take(int from, std::uint64_t where, std::span<std::byte> bytes) {
-  Descriptor* memory = &impl_->store;
-  if (from != self_) {
-    memory = &impl_->stores[static_cast<std::size_t>(from)];
-    if (!memory->is_open()) *memory = open_memory(impl_->places[static_cast<std::size_t>(from)]);
-    if (!memory->is_open()) throw_errno("cannot open the memory of rank " + std::to_string(from));
-  }
+  const Descriptor& memory = from == self_ ? impl_->store : impl_->stores[static_cast<std::size_t>(from)];
   for (std::size_t done = 0; done < bytes.size();) {
     const ssize_t read =
-        pread(memory->get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(where + done));
+        pread(memory.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(where + done));
     if (read < 0 && errno == EINTR) continue;
     if (read <= 0) throw_errno("cannot read the memory of rank " + std::to_string(from));
     done += static_cast<std::size_t>(read);
   }
   // What fails to be given back now goes with its process.
-  (void)fallocate(memory->get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(where),
+  (void)fallocate(memory.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(where),
                   static_cast<off_t>(whole_pages(bytes.size())));
 }
 

@@ -13,7 +13,9 @@ Books close(Account& account, int rank, std::string isa) {
   return {.record = {.rank = static_cast<std::uint64_t>(rank),
                      .host = host_name(),
                      .cpus = format_cpu_list(affinity()),
-                     .role = rank == 0 ? "master" : "worker",
+                     .role = !account.role.empty() ? account.role
+                             : rank == 0           ? "master"
+                                                   : "worker",
                      .tasks = account.tasks,
                      .items = account.items,
                      .startup_s = seconds(Phase::startup),

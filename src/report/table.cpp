@@ -5,22 +5,14 @@
 
 #include <echelon/report/table.hpp>
 
-#include "plural.hpp"
+#include "seconds.hpp"
 
 namespace echelon::report {
 namespace {
 
 using measure::Record;
 
-template <typename T>
-const T& result(const Record& record, std::string_view name) {
-  return measure::get<T>(record.result, name);
-}
-
 std::uint64_t total_threads(const Record& record) { return record.context.ranks * record.context.threads; }
-
-/// Six decimals for what is below a millisecond, so that a short phase is not shown as nothing.
-std::string seconds(double value) { return fmt::format("{:.{}f}", value, value < 0.001 && value > 0 ? 6 : 4); }
 
 }  // namespace
 
@@ -62,44 +54,6 @@ std::string engineering(double value) {
   const double size = std::abs(mantissa);
   const int decimals = size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2;
   return exponent == 0 ? fmt::format("{:.3g}", value) : fmt::format("{:.{}f}e{}", mantissa, decimals, exponent);
-}
-
-std::string pi_table(const Record& record) {
-  using enum Table::Align;
-  const auto& context = record.context;
-  const double time_s = result<double>(record, "time_s");
-  const std::size_t repetitions = record.repetitions_s.size();
-  const auto [fastest, slowest] = std::ranges::minmax_element(record.repetitions_s);
-  std::string text =
-      fmt::format("pi = {}   error {:.2g}\n", result<double>(record, "value"), result<double>(record, "error"));
-  text += fmt::format(
-      "{} in {} s, {} points/s   {}, {}, {}, {} x {}\n", plural(result<std::uint64_t>(record, "points"), "point"),
-      seconds(time_s), engineering(result<double>(record, "points_per_s")),
-      measure::get<std::string>(record.parameters, "kernel"), measure::get<std::string>(record.parameters, "schedule"),
-      context.isa, plural(context.ranks, "rank"), plural(context.threads, "thread"));
-  if (repetitions > 1) {
-    text += fmt::format("median of {} repetitions, {} s to {} s\n", repetitions, seconds(*fastest), seconds(*slowest));
-  }
-  Table table{{{"rank"},
-               {"host", left},
-               {"cpus", left},
-               {"chunks"},
-               {"points"},
-               {"compute s"},
-               {"communicate s"},
-               {"wait s"},
-               {"cpu %"},
-               {"points/s"}}};
-  for (const measure::RankRecord& r : record.ranks) {
-    const double speed = r.compute_s > 0 ? static_cast<double>(r.items) / r.compute_s : 0;
-    table.add({fmt::format("{}", r.rank), r.host, r.cpus, fmt::format("{}", r.tasks), fmt::format("{}", r.items),
-               seconds(r.compute_s), seconds(r.communicate_s), seconds(r.wait_s),
-               fmt::format("{:.0f}", r.wall_s > 0 ? 100 * r.cpu_s / r.wall_s : 0), engineering(speed)});
-  }
-  const measure::Efficiency& e = record.efficiency;
-  return text + '\n' + table.text() +
-         fmt::format("\nload balance {:.3f}   communication efficiency {:.3f}   parallel efficiency {:.3f}\n",
-                     e.load_balance, e.communication, e.parallel);
 }
 
 std::string scaling_table(std::vector<Record> records) {

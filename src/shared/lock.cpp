@@ -1,7 +1,10 @@
+#include <map>
 #include <system_error>
+#include <utility>
 
 #include <echelon/comm/backoff.hpp>
 #include <echelon/comm/nodes.hpp>
+#include <echelon/comm/requests.hpp>
 #include <echelon/comm/roster.hpp>
 #include <echelon/shared/lock.hpp>
 
@@ -11,7 +14,10 @@ namespace echelon::shared {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using Ticket = Turns::Ticket;
+
 constexpr int home = 0;
+enum class Ask : std::uint8_t { lock, try_lock, unlock };
 
 }  // namespace
 
@@ -23,30 +29,92 @@ struct Lock::Impl {
         memory{session, nodes.is_here(home) ? Turns::bytes(session.size()) : 1},
         turns{memory.data(), session.size()} {
     if (session.rank() == home) Turns::prepare(memory.data(), session.size());
+    if (!nodes.is_one()) {
+      object.emplace(session, [this](int from, comm::Unpacker request, comm::Packer& answer, bool last) {
+        return serve(from, request, answer, last);
+      });
+    }
     session.barrier();
   }
 
-  bool wait(Turns::Ticket ticket, detail::Until until) {
+  // ---- on the home's node ----
+
+  /// Throws where the rank that has the turn is gone, after this one has left the line.
+  void check_holder(int rank, Ticket ticket) {
+    if (!roster.has_losses()) return;
+    const auto holder = turns.holder_lost([&](int one) { return roster.is_lost(one); });
+    if ((!holder && !roster.is_master_lost()) || !turns.give_up(rank, ticket)) return;
+    if (!holder) throw roster.error(0, "the run ends with it");
+    throw roster.error(*holder, "it held the lock");
+  }
+
+  std::optional<Ticket> take(detail::Until until) {
+    const int self = session.rank();
+    const Ticket ticket = turns.take(self);
     comm::Backoff backoff{nodes.is_crowded()};
     while (!turns.is_granted(ticket)) {
-      if (roster.has_losses()) {
-        if (const auto rank = turns.holder_lost([&](int one) { return roster.is_lost(one); })) {
-          (void)turns.give_up(session.rank(), ticket);
-          throw roster.error(*rank < 0 ? roster.lost().front() : *rank, "it held the lock");
-        }
-      }
-      if (until && Clock::now() >= *until && turns.give_up(session.rank(), ticket)) return false;
+      check_holder(self, ticket);
+      if (until && Clock::now() >= *until && turns.give_up(self, ticket)) return std::nullopt;
+      if (object) object->help();
       backoff.pause();
     }
+    return ticket;
+  }
+
+  /// For a rank of another node; its ticket is kept here.
+  bool serve(int from, comm::Unpacker request, comm::Packer& answer, bool last) {
+    switch (request.get<Ask>()) {
+      case Ask::unlock:
+        turns.release(tickets.at(from));
+        tickets.erase(from);
+        return true;
+      case Ask::try_lock: {
+        const auto ticket = turns.try_take(from);
+        if (ticket) tickets.emplace(from, *ticket);
+        answer.put(ticket.has_value());
+        return true;
+      }
+      case Ask::lock: {
+        if (!tickets.contains(from)) tickets.emplace(from, turns.take(from));
+        const Ticket ticket = tickets.at(from);
+        if (!turns.is_granted(ticket)) {
+          try {
+            check_holder(from, ticket);
+          } catch (...) {
+            tickets.erase(from);
+            throw;
+          }
+          if (!last) return false;
+          if (turns.give_up(from, ticket)) {
+            tickets.erase(from);
+            answer.put(false);
+            return true;
+          }
+        }
+        answer.put(true);
+        return true;
+      }
+    }
     return true;
+  }
+
+  // ---- elsewhere ----
+
+  bool ask(Ask what, detail::Until until = std::nullopt) {
+    comm::Packer request = object->request();
+    request.put(what);
+    const auto answer = object->ask(home, request, until);
+    return what != Ask::unlock && answer && comm::Unpacker{*answer}.get<bool>();
   }
 
   const comm::Session& session;
   comm::Roster& roster;
   comm::Nodes& nodes;
   comm::SharedMemory memory;
-  Turns turns;
-  std::optional<Turns::Ticket> held;
+  Turns turns;  // only of use on the home's node
+  std::map<int, Ticket> tickets;
+  std::optional<Ticket> held;  // by this rank; elsewhere its value says nothing
+  std::optional<comm::Requests::Object> object;
 };
 
 Lock::Lock(const comm::Session& session) : impl_{std::make_unique<Impl>(session)} {}
@@ -58,20 +126,24 @@ bool Lock::lock_until(detail::Until until) {
     throw std::system_error{std::make_error_code(std::errc::resource_deadlock_would_occur),
                             "this rank holds the lock already"};
   }
-  const Turns::Ticket ticket = impl_->turns.take(impl_->session.rank());
-  if (!impl_->wait(ticket, until)) return false;
-  impl_->held = ticket;
-  return true;
+  if (impl_->nodes.is_here(home)) {
+    impl_->held = impl_->take(until);
+  } else if (impl_->ask(Ask::lock, until)) {
+    impl_->held = Ticket{};
+  }
+  return impl_->held.has_value();
 }
 
 void Lock::lock() { (void)lock_until(std::nullopt); }
 
 bool Lock::try_lock() {
-  if (!impl_->held) {
+  if (impl_->held) return false;
+  if (impl_->nodes.is_here(home)) {
     impl_->held = impl_->turns.try_take(impl_->session.rank());
-    return impl_->held.has_value();
+  } else if (impl_->ask(Ask::try_lock)) {
+    impl_->held = Ticket{};
   }
-  return false;
+  return impl_->held.has_value();
 }
 
 void Lock::unlock() {
@@ -79,7 +151,12 @@ void Lock::unlock() {
     throw std::system_error{std::make_error_code(std::errc::operation_not_permitted),
                             "this rank does not hold the lock"};
   }
-  impl_->turns.release(*std::exchange(impl_->held, std::nullopt));
+  const Ticket ticket = *std::exchange(impl_->held, std::nullopt);
+  if (impl_->nodes.is_here(home)) {
+    impl_->turns.release(ticket);
+  } else {
+    impl_->ask(Ask::unlock);
+  }
 }
 
 }  // namespace echelon::shared

@@ -112,8 +112,8 @@ measure::Record pi_record() {
   return record;
 }
 
-TEST(pi_table, whole_text_is_as_documented) {
-  EXPECT_EQ(pi_table(pi_record()),
+TEST(run_table, whole_text_is_as_documented) {
+  EXPECT_EQ(run_table(pi_record()),
             "pi = 3.1415927369231262   error 8.3e-08\n"
             "1000 points in 0.5000 s, 2.00e3 points/s   fused, dynamic, avx2, 2 ranks x 1 thread\n"
             "median of 3 repetitions, 0.000400 s to 0.6250 s\n"
@@ -125,19 +125,33 @@ TEST(pi_table, whole_text_is_as_documented) {
             "load balance 0.750   communication efficiency 0.800   parallel efficiency 0.600\n");
 }
 
-TEST(pi_table, one_repetition_has_no_median) {
+TEST(run_table, one_repetition_has_no_median) {
   measure::Record record = pi_record();
   record.repetitions_s = {0.5};
   record.context.ranks = 1;
   record.context.threads = 4;
   record.ranks.pop_back();
   record.result[2].second = std::uint64_t{1};
-  EXPECT_EQ(pi_table(record),
+  EXPECT_EQ(run_table(record),
             "pi = 3.1415927369231262   error 8.3e-08\n"
             "1 point in 0.5000 s, 2.00e3 points/s   fused, dynamic, avx2, 1 rank x 4 threads\n"
             "\n"
             "rank  host    cpus  chunks  points  compute s  communicate s    wait s  cpu %  points/s\n"
             "   0  node-1  0-1        3     900     0.4500         0.0123  0.000010     75    2.00e3\n"
+            "\n"
+            "load balance 0.750   communication efficiency 0.800   parallel efficiency 0.600\n");
+}
+
+TEST(run_table, command_without_words_of_its_own_has_general_ones) {
+  measure::Record record = pi_record();
+  record.command = "new";
+  record.repetitions_s = {0.5};
+  EXPECT_EQ(run_table(record),
+            "new on 2 ranks x 1 thread\n"
+            "\n"
+            "rank  host    cpus  tasks  items  compute s  communicate s    wait s  cpu %  items/s\n"
+            "   0  node-1  0-1       3    900     0.4500         0.0123  0.000010     75   2.00e3\n"
+            "   1  b       2         0    100     0.0000         0.0000    0.0000      0        0\n"
             "\n"
             "load balance 0.750   communication efficiency 0.800   parallel efficiency 0.600\n");
 }

@@ -1,9 +1,13 @@
 #pragma once
 
 #include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
 #include <string>
 #include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -62,9 +66,22 @@ inline void expect_only_notes(const Outcome& outcome) {
   for (const std::string& line : lines(outcome.err)) EXPECT_TRUE(line.starts_with("echelon: note: ")) << line;
 }
 
+/// Shared memory that runs have left behind: folders that are named after the process that started the run.
+inline std::vector<std::string> memory_left() {
+  std::vector<std::string> left;
+  for (const auto& entry : std::filesystem::directory_iterator{"/dev/shm"}) {
+    const std::string name = entry.path().filename();
+    int starter = 0;
+    if (std::sscanf(name.c_str(), "echelon-%d-", &starter) != 1) continue;
+    if (kill(starter, 0) != 0) left.push_back(name);
+  }
+  return left;
+}
+
 /// Nothing of what a test started is left.
 inline void expect_nothing_left() {
   EXPECT_TRUE(wait_until([] { return descendants(getpid()).empty(); })) << "processes were left over";
+  EXPECT_THAT(memory_left(), testing::IsEmpty());
   for (const Process& process : descendants(getpid())) kill(process.pid, SIGKILL);
 }
 

@@ -34,7 +34,7 @@ class Nodes {
   [[nodiscard]] bool is_crowded() const noexcept { return crowded_; }
   [[nodiscard]] const std::string& host(int rank) const { return hosts_[static_cast<std::size_t>(rank)]; }
 
-  // ---- memory that is too large, or not known early enough, to be set aside: anyone here reads what one wrote ----
+  // ---- memory that is not known early enough to be set aside: anyone here reads what one wrote; by any thread ----
 
   /// Takes memory of this rank's for the bytes, and says where. Throws std::system_error where there is none.
   [[nodiscard]] std::uint64_t store(std::span<const std::byte> bytes);

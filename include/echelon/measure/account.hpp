@@ -16,6 +16,7 @@ struct Account {
   std::string started_at = utc_now();
   std::uint64_t tasks = 0;
   std::uint64_t items = 0;
+  std::string role = {};  ///< what it does, where that is not the same for all; nothing: master or worker
 };
 
 /// What a rank says of itself when its books are closed.

@@ -21,10 +21,10 @@ using Fields = std::vector<std::pair<std::string, Value>>;
 struct RankRecord {
   std::uint64_t rank = 0;
   std::string host;
-  std::string cpus;         ///< the CPUs that it may run on, as in "0-3,8"
-  std::string role;         ///< "master" or "worker"; in pi the master computes too
+  std::string cpus;  ///< the CPUs that it may run on, as in "0-3,8"
+  std::string role;  ///< "master" or "worker", but in queue "producer" or "consumer"; in pi the master computes too
   std::uint64_t tasks = 0;  ///< chunks
-  std::uint64_t items = 0;  ///< pi: points
+  std::uint64_t items = 0;  ///< pi: points; queue: put or taken
   double startup_s = 0;
   double compute_s = 0;
   double communicate_s = 0;

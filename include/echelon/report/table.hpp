@@ -30,8 +30,9 @@ class Table {
 /// In engineering notation with three digits: 27.5e9, 999, 1.00e3.
 [[nodiscard]] std::string engineering(double value);
 
-/// pi, its error and speed; a line a rank; the efficiencies.
-[[nodiscard]] std::string pi_table(const measure::Record& record);
+/// What any command that runs on ranks shows: its answer and speed in its own words (src/report/headlines.cpp); a line
+/// a rank; the efficiencies.
+[[nodiscard]] std::string run_table(const measure::Record& record);
 
 /// What the record of `echelon info` says, with a place for every rank and what looks wrong.
 [[nodiscard]] std::string info_table(const measure::Record& record);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,9 @@
 namespace echelon::workloads {
 
 using measure::Account;
+
+/// Told how much of the work is done, from 0 to 1, some hundred times a second.
+using Progress = std::function<void(double done)>;
 
 /// What a workload adds to the books of its ranks; only the master's counts, but for `isa`, which is each rank's own.
 struct Outcome {

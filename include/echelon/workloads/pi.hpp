@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,9 +24,6 @@ struct PiOptions {
   std::uint64_t repeat = 1;
   std::optional<numeric::Isa> isa = std::nullopt;  ///< nothing: each rank takes its CPU's best
 };
-
-/// Told how much of the work is done, from 0 to 1, some hundred times a second.
-using Progress = std::function<void(double done)>;
 
 /// With the static schedule the master scatters ranges of blocks; otherwise each rank claims chunks of blocks from one
 /// counter. Either way the master computes too, and the exact partial sums come back by a reduction.

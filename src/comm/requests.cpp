@@ -1,0 +1,339 @@
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <deque>
+#include <exception>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include <echelon/base/error.hpp>
+#include <echelon/comm/backoff.hpp>
+#include <echelon/comm/mailbox.hpp>
+#include <echelon/comm/nodes.hpp>
+#include <echelon/comm/requests.hpp>
+#include <echelon/comm/roster.hpp>
+
+#include "session_impl.hpp"
+#include "socket.hpp"
+
+namespace echelon::comm {
+namespace {
+
+enum class Kind : std::uint8_t { request, cancel, answer };
+/// What an answer is.
+enum class Result : std::uint8_t { done, cancelled, rank_lost, logic_error, usage_error, error };
+
+struct Head {
+  Kind kind;
+  Result result;
+  std::uint32_t object;
+  std::uint64_t token;
+};
+
+}  // namespace
+
+struct Requests::Impl {
+  struct Pending {
+    int from;
+    Head head;
+    Bytes request;  // head included
+  };
+  struct Asked {
+    int to;
+    std::optional<Bytes> answer;  // head included
+    std::function<void()> answered;
+  };
+
+  explicit Impl(const Session& of)
+      : session{of}, roster{Roster::of(session)}, nodes{Nodes::of(session)}, mailbox{session} {
+    if (nodes.is_one()) return;
+    if (session.impl().concurrent) {
+      thread = start_thread(
+          "echelon-requests", [](void* impl) { static_cast<Impl*>(impl)->run(); }, this);
+    } else {
+      service = [this] {
+        const std::lock_guard lock{mutex};
+        return poll();
+      };
+      session.impl().services.push_back(&service);
+    }
+  }
+
+  ~Impl() {
+    if (thread.joinable()) {
+      stopping.store(true, std::memory_order_relaxed);
+      thread.join();
+    }
+    std::erase(session.impl().services, &service);
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  /// The thread: who waits inside Echelon polls as well, and faster.
+  void run() {
+    Backoff backoff{true};
+    while (!stopping.load(std::memory_order_relaxed)) {
+      bool any = false;
+      if (const std::unique_lock lock{mutex, std::try_to_lock}; lock) {
+        try {
+          any = poll();
+        } catch (...) {
+          failure = std::current_exception();  // for the next who asks
+          return;
+        }
+      }
+      if (any) {
+        backoff = {true};
+      } else {
+        backoff.pause();
+      }
+    }
+  }
+
+  // ---- with the mutex held ----
+
+  bool poll() {
+    if (failure) std::rethrow_exception(failure);
+    bool any = false;
+    while (auto message = mailbox.receive()) {
+      any = true;
+      take(*message);
+    }
+    any = any || mailbox.has_moved();
+    if (roster.has_losses()) forget_lost();
+    for (std::size_t left = pending.size(); left > 0; --left) {
+      Pending one = std::move(pending.front());
+      pending.pop_front();
+      if (try_to_answer(one, false)) {
+        any = true;
+      } else {
+        pending.push_back(std::move(one));
+      }
+    }
+    return any;
+  }
+
+  void take(Mailbox::Message& message) {
+    Head head{};
+    std::memcpy(&head, message.body.data(), sizeof head);
+    switch (head.kind) {
+      case Kind::request: {
+        Pending one{message.from, head, message.take()};
+        // Behind those that wait already.
+        if (!pending.empty() || !try_to_answer(one, false)) pending.push_back(std::move(one));
+        break;
+      }
+      case Kind::cancel: {
+        const auto found = std::ranges::find_if(
+            pending, [&](const Pending& one) { return one.from == message.from && one.head.token == head.token; });
+        if (found == pending.end()) return;  // the answer is on its way
+        Pending one = std::move(*found);
+        pending.erase(found);
+        if (!try_to_answer(one, true)) answer(one, Result::cancelled, {});
+        break;
+      }
+      case Kind::answer: {
+        const auto found = asked.find(head.token);
+        if (found == asked.end()) return;
+        found->second.answer = message.take();
+        if (const auto answered = std::move(found->second.answered)) answered();
+        break;
+      }
+    }
+  }
+
+  bool try_to_answer(const Pending& one, bool last) {
+    const auto found = handlers.find(one.head.object);
+    // Its object is not there yet: that rank is still in its constructor.
+    if (found == handlers.end()) return false;
+    scratch.clear();
+    scratch.put(Head{Kind::answer, Result::done, one.head.object, one.head.token});
+    Result result = Result::error;
+    std::string what;
+    int lost = -1;
+    try {
+      if (!found->second(one.from, Unpacker{std::span{one.request}.subspan(sizeof(Head))}, scratch, last)) return false;
+      mailbox.send(one.from, scratch);
+      return true;
+    } catch (const RankLost& e) {
+      result = Result::rank_lost;
+      lost = e.rank;
+      what = e.what();
+    } catch (const base::UsageError& e) {
+      result = Result::usage_error;
+      what = e.what();
+    } catch (const std::logic_error& e) {
+      result = Result::logic_error;
+      what = e.what();
+    } catch (const std::exception& e) {
+      what = e.what();
+    }
+    answer(one, result, what, lost);
+    return true;
+  }
+
+  void answer(const Pending& one, Result result, const std::string& what, int lost = -1) {
+    scratch.clear();
+    scratch.put(Head{Kind::answer, result, one.head.object, one.head.token});
+    scratch.put(lost);
+    scratch.put(what);
+    mailbox.send(one.from, scratch);
+  }
+
+  void forget_lost() {
+    if (roster.lost().size() == forgotten) return;
+    const std::vector<int> lost = roster.lost();
+    forgotten = lost.size();
+    for (const int rank : lost) {
+      mailbox.forget(rank);
+      std::erase_if(pending, [&](const Pending& one) { return one.from == rank; });
+    }
+  }
+
+  Call send(int to, Packer& request, std::uint32_t object, std::function<void()> answered) {
+    if (roster.is_lost(to)) throw roster.error(to, "it kept what this rank wants");
+    const std::uint64_t token = ++last_token;
+    request.patch(0, Head{Kind::request, Result::done, object, token});
+    mailbox.send(to, request);
+    asked.emplace(token, Asked{to, std::nullopt, std::move(answered)});
+    return {token, to};
+  }
+
+  std::optional<Bytes> take_answer(Call call) {
+    const auto found = asked.find(call.token);
+    if (!found->second.answer) {
+      if (!roster.has_losses()) return std::nullopt;
+      for (const int rank : {call.to, 0}) {
+        if (!roster.is_lost(rank)) continue;
+        asked.erase(found);
+        throw roster.error(rank, rank == call.to ? "it kept what this rank waits for" : "the run ends with it");
+      }
+      return std::nullopt;
+    }
+    const Bytes bytes = std::move(*found->second.answer);
+    asked.erase(found);
+    Unpacker from{bytes};
+    const Head head = from.get<Head>();
+    if (head.result == Result::done) {
+      const auto rest = from.rest();
+      return Bytes(rest.begin(), rest.end());
+    }
+    const int lost = from.get<int>();
+    const std::string what = from.get<std::string>();
+    switch (head.result) {
+      case Result::done:
+      case Result::cancelled: break;
+      case Result::rank_lost: throw RankLost{lost, what};
+      case Result::logic_error: throw std::logic_error{what};
+      case Result::usage_error: throw base::UsageError{what};
+      case Result::error: throw std::runtime_error{what};
+    }
+    throw Cancelled{};
+  }
+
+  struct Cancelled {};
+
+  const Session& session;
+  Roster& roster;
+  Nodes& nodes;
+  Mailbox mailbox;
+  std::mutex mutex;  // of all that follows, and of the mailbox
+  std::map<std::uint32_t, Handler> handlers;
+  std::uint32_t next_object = 0;
+  std::deque<Pending> pending;
+  std::map<std::uint64_t, Asked> asked;
+  std::uint64_t last_token = 0;
+  std::size_t forgotten = 0;
+  Packer scratch;
+  std::exception_ptr failure;
+  Service service;
+  std::atomic<bool> stopping = false;
+  std::thread thread;
+};
+
+Requests& Requests::of(const Session& session) {
+  auto& kept = session.kept(typeid(Requests));
+  if (!kept) {
+    // What it needs first, so that it goes before these when the session ends.
+    Roster::of(session);
+    kept = std::make_shared<Requests>(session);
+  }
+  return *static_cast<Requests*>(kept.get());
+}
+
+Requests::Requests(const Session& session) : impl_{std::make_unique<Impl>(session)} {}
+
+Requests::~Requests() = default;
+
+Requests::Object::Object(const Session& session, Handler handler)
+    : session_{session}, requests_{Requests::of(session)}, exceptions_at_start_{std::uncaught_exceptions()} {
+  Impl& impl = *requests_.impl_;
+  const std::lock_guard lock{impl.mutex};
+  id_ = impl.next_object++;
+  impl.handlers.emplace(id_, std::move(handler));
+}
+
+Requests::Object::~Object() {
+  Impl& impl = *requests_.impl_;
+  if (!impl.nodes.is_one() && std::uncaught_exceptions() == exceptions_at_start_ && !impl.roster.has_losses()) {
+    try {
+      session_.barrier();
+    } catch (...) {  // a rank was lost: who waits for it learns that otherwise
+    }
+  }
+  const std::lock_guard lock{impl.mutex};
+  impl.handlers.erase(id_);
+}
+
+Packer Requests::Object::request() const {
+  Packer packer;
+  packer.put(Head{});
+  return packer;
+}
+
+std::optional<Bytes> Requests::Object::ask(int to, Packer& request, Until until) {
+  Impl& impl = *requests_.impl_;
+  Call call;
+  {
+    const std::lock_guard mine{impl.mutex};
+    call = impl.send(to, request, id_, {});
+  }
+  Backoff backoff{impl.nodes.is_crowded()};
+  for (bool is_cancelled = false;;) {
+    {
+      const std::lock_guard mine{impl.mutex};
+      if (impl.poll()) backoff = {impl.nodes.is_crowded()};
+      try {
+        if (auto bytes = impl.take_answer(call)) return bytes;
+      } catch (const Impl::Cancelled&) {
+        return std::nullopt;
+      }
+      if (!is_cancelled && until && std::chrono::steady_clock::now() >= *until) {
+        is_cancelled = true;
+        impl.scratch.clear();
+        impl.scratch.put(Head{Kind::cancel, Result::done, id_, call.token});
+        impl.mailbox.send(to, impl.scratch);
+      }
+    }
+    backoff.pause();
+  }
+}
+
+void Requests::Object::help() {
+  if (const std::unique_lock lock{requests_.impl_->mutex, std::try_to_lock}; lock) requests_.impl_->poll();
+}
+
+Requests::Call Requests::Object::send(int to, Packer& request, std::function<void()> answered) {
+  return requests_.impl_->send(to, request, id_, std::move(answered));
+}
+
+std::optional<Bytes> Requests::Object::answer(Call call) { return requests_.impl_->take_answer(call); }
+
+void Requests::Object::poll() { requests_.impl_->poll(); }
+
+std::unique_lock<std::mutex> Requests::Object::lock() { return std::unique_lock{requests_.impl_->mutex}; }
+
+}  // namespace echelon::comm
