@@ -18,6 +18,11 @@ install_missing build bench test
 build release -DECHELON_BENCHMARKS=ON -- --target echelon_program mpi_empty
 run rm -rf "$work"
 run mkdir -p "$work"
+if [ "${DRY_RUN:-0}" = 1 ]; then
+  run "$bin/echelon" fill --size "$size" --out "${FOLDER:-/dev/shm}/x.npy" --json -
+  run "$python" "$peers" "$size" "${FOLDER:-/dev/shm}/y.npy"
+  exit 0
+fi
 folder=$(mktemp -d "${FOLDER:-/dev/shm}/echelon_bench.XXXXXX")
 trap 'rm -rf "$folder"' EXIT
 
@@ -31,11 +36,6 @@ memory() {
   OMPI_MCA_ess_singleton_isolated=1 OMPI_MCA_pml=ob1 OMPI_MCA_btl=self "$python" "$peers" memory "$@" |
     sed -n 's/^memory_bytes //p'
 }
-if [ "${DRY_RUN:-0}" = 1 ]; then
-  run fill_s
-  run "$python" "$peers" "$size" "$folder/y.npy"
-  exit 0
-fi
 
 # A virtual machine gets memory from its host when it touches it for the first time, which takes far longer than later.
 say "Warming up"

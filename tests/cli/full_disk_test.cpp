@@ -72,23 +72,29 @@ TEST_P(SmallDisk, too_little_room_is_said_before_anything_is_written) {
 }
 
 TEST_P(SmallDisk, disk_that_fills_meanwhile_is_one_line_and_leaves_no_file) {
-  for (const std::uint64_t left : {std::uint64_t{1} << 18, (std::uint64_t{5} << 20) + 12288}) {
-    SCOPED_TRACE("left: " + std::to_string(left));
-    ASSERT_EQ(mount(nullptr, path().c_str(), nullptr, MS_REMOUNT, "size=512m"), 0);
-    RunningProgram run{echelon_command(with_ranks({"fill", "--size", "5e7", "--out", path() / "x.npy"})), alone()};
-    // Looks without a pause: all is written in a tenth of a second.
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{30};
-    while (used_bytes() < 40 << 20) ASSERT_LT(std::chrono::steady_clock::now(), end) << "the run has not begun";
-    shrink_to(left);
-    const Outcome outcome = run.wait();
-    EXPECT_EQ(outcome.exit_code, 4) << outcome;
-    EXPECT_EQ(outcome.out, "");
-    EXPECT_EQ(lines(outcome.err).size(), 1U) << outcome;
-    EXPECT_TRUE(
-        outcome.err.starts_with("echelon: cannot write " + (path() / "x.npy").string() + ": No space left on device"))
-        << outcome.err;
-    EXPECT_THAT(outcome.err, ContainsRegex(", after [0-9.]+ MiB of 381.5 MiB; there is no such file now\n"));
-    EXPECT_THAT(names(), testing::IsEmpty());
+  constexpr std::uint64_t at_once = 0;
+  for (const std::uint64_t written : {at_once, std::uint64_t{40} << 20}) {
+    for (const std::uint64_t left : {std::uint64_t{1} << 18, (std::uint64_t{5} << 20) + 12288}) {
+      SCOPED_TRACE("written: " + std::to_string(written) + ", left: " + std::to_string(left));
+      ASSERT_EQ(mount(nullptr, path().c_str(), nullptr, MS_REMOUNT, "size=512m"), 0);
+      RunningProgram run{echelon_command(with_ranks({"fill", "--size", "5e7", "--out", path() / "x.npy"})), alone()};
+      // Looks without a pause: all is written in a tenth of a second.
+      const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{30};
+      while (used_bytes() < written || !fs::exists(path() / "x.npy.partial")) {
+        ASSERT_LT(std::chrono::steady_clock::now(), end) << "the run has not begun";
+      }
+      shrink_to(left);
+      const Outcome outcome = run.wait();
+      EXPECT_EQ(outcome.exit_code, 4) << outcome;
+      EXPECT_EQ(outcome.out, "");
+      EXPECT_EQ(lines(outcome.err).size(), 1U) << outcome;
+      EXPECT_TRUE(
+          outcome.err.starts_with("echelon: cannot write " + (path() / "x.npy").string() + ": No space left on device"))
+          << outcome.err;
+      EXPECT_THAT(outcome.err, ContainsRegex(written == at_once ? ", after [0-9.]+ (bytes|[KM]iB) of 381.5 MiB; there"
+                                                                : ", after [0-9.]+ MiB of 381.5 MiB; there"));
+      EXPECT_THAT(names(), testing::IsEmpty());
+    }
   }
   expect_nothing_left();
 }
