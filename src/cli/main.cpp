@@ -1,6 +1,8 @@
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <optional>
+#include <thread>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -9,6 +11,7 @@
 #include <echelon/base/error.hpp>
 #include <echelon/base/version.hpp>
 #include <echelon/comm/collectives.hpp>
+#include <echelon/comm/roster.hpp>
 #include <echelon/launch/launcher.hpp>
 #include <echelon/launch/outcome.hpp>
 
@@ -84,6 +87,22 @@ std::string parse_complaint(CLI::App& program, const CLI::ParseError& error) {
   return fmt::format("{}; see {}", error.what(), help);
 }
 
+/// Another rank is gone. Where that ends the job, as it does unless its launcher was told otherwise, this one is ended
+/// before it says anything: who failed or saw the death says more. Else the first rank that is left speaks for all.
+[[noreturn]] void leave_lost(const comm::Session& session, const comm::RankLost& loss) {
+  constexpr std::chrono::seconds for_the_launcher{2};
+  constexpr std::chrono::seconds for_the_first{5};
+  std::this_thread::sleep_for(for_the_launcher);
+  int first = 0;
+  while (comm::Roster::of(session).is_lost(first)) ++first;
+  if (session.rank() == first) {
+    tell_outcome(static_cast<int>(ExitCode::broken));
+    session.abort(ExitCode::broken, loss.what());
+  }
+  std::this_thread::sleep_for(for_the_first);
+  session.leave(ExitCode::broken);
+}
+
 int run_on_ranks(const Command& command, int argc, char** argv, workloads::Account& account) {
   const std::vector<std::string> arguments(argv, argv + argc);
   const ExitGuard guard;
@@ -110,6 +129,9 @@ int run_on_ranks(const Command& command, int argc, char** argv, workloads::Accou
     const bool is_master = session->is_master();
     if (!comm::broadcast(*session, go_on)) return is_master ? static_cast<int>(ExitCode::usage) : 0;
     return static_cast<int>(command.run_on_ranks({*session, account, arguments}));
+  } catch (const comm::RankLost& e) {
+    ExitGuard::disarm();
+    leave_lost(*session, e);
   } catch (const std::exception& e) {
     ExitGuard::disarm();  // says why itself
     tell_outcome(static_cast<int>(ExitCode::broken));

@@ -10,7 +10,9 @@
 namespace echelon::report {
 namespace {
 
-bool has_role_of_its_own(const measure::RankRecord& rank) { return rank.role != "master" && rank.role != "worker"; }
+bool has_role_of_its_own(const measure::RankRecord& rank) {
+  return !rank.role.empty() && rank.role != "master" && rank.role != "worker";
+}
 
 }  // namespace
 

@@ -27,15 +27,7 @@ class loss : public testing::Test {
 
   ~loss() override { expect_nothing_left(); }
 
-  /// By rank, those that have computed for so long that they are past MPI's start.
-  std::map<int, pid_t> ranks_at_work() const {
-    std::map<int, pid_t> found;
-    for (const Process& process : descendants(echelon_.pid())) {
-      if (process.cpu_s < 0.3) continue;
-      if (const auto rank = variable_of(process.pid, "OMPI_COMM_WORLD_RANK")) found[std::stoi(*rank)] = process.pid;
-    }
-    return found;
-  }
+  std::map<int, pid_t> ranks_at_work() const { return test::ranks_at_work(echelon_.pid()); }
 
   pid_t mpirun() const {
     for (const Process& process : descendants(echelon_.pid())) {

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -27,6 +28,31 @@ std::string text_of(const Mistake& mistake) {
   std::string text;
   for (const std::string& argument : mistake.arguments) text += (text.empty() ? "" : " ") + argument;
   return text;
+}
+
+/// Of the commands on shared objects.
+std::vector<Mistake> mistakes_with_shared(const TemporaryFolder& folder) {
+  folder.write("there.log", "before\n");
+  const std::string here = folder.path().string();
+  const std::string there = here + "/there.log";
+  const std::string fresh = here + "/fresh.log";
+  return {
+      {{"queue", "--capacity", "0"}, {"--capacity", "'0'", "give a whole number from 1 to 16777216"}},
+      {{"queue", "--producers", "0"}, {"--producers", "'0'", "give a whole number from 1 to "}},
+      {{"queue", "--bytes", "7"}, {"--bytes", "7 bytes", "its producer and its number", "from 8 to 1073741824"}},
+      {{"queue", "--items", "-1"}, {"--items", "'-1'"}},
+      {{"counter", "--lock", "--atomic"}, {"--lock", "--atomic", "echelon counter --help"}},
+      {{"counter", "--increments", "x"}, {"--increments", "'x'"}},
+      {{"log"}, {"FILE", "echelon log --help"}},
+      {{"log", "-"}, {"FILE", "standard output", "give a file name"}},
+      {{"log", here}, {"FILE", here, "folder", "give a file"}},
+      {{"log", there}, {"FILE", there, "is there already", "--force"}},
+      {{"log", "--force", "/dev/full"}, {"FILE", "/dev/full", "not a regular file"}},
+      {{"log", "/proc/nonexistent/x"}, {"FILE", "/proc/nonexistent", "create it first"}},
+      {{"log", "/proc/x"}, {"FILE", "/proc/x", "choose"}},
+      {{"log", fresh, "--lines", "x"}, {"--lines", "'x'"}},
+      {{"log", fresh, "--json", here + "/./fresh.log"}, {"FILE", fresh, "--json", "of its own"}},
+  };
 }
 
 std::vector<Mistake> mistakes(const TemporaryFolder& folder) {
@@ -83,6 +109,7 @@ std::vector<Mistake> mistakes(const TemporaryFolder& folder) {
   all.push_back({{"report", here + "/text.json"}, {"text.json", "--json"}});
   all.push_back({{"report", here + "/other.json"}, {"other.json", "other/1"}});
   all.push_back({{"report", here}, {here, "--json"}});
+  for (Mistake& mistake : mistakes_with_shared(folder)) all.push_back(std::move(mistake));
   return all;
 }
 
@@ -171,6 +198,9 @@ TEST(usage, help_is_printed_once_on_standard_output) {
       {{"--help"}, {"Usage: echelon", "-n,--ranks", "pi ", "report "}},
       {{"-h"}, {"Usage: echelon"}},
       {{"pi", "--help"}, {"--points", "--schedule", "--kernel", "--threads", "--repeat", "--json", "--csv", "--quiet"}},
+      {{"queue", "--help"}, {"--items", "--producers", "--capacity", "--bytes", "Examples:"}},
+      {{"counter", "--help"}, {"--increments", "--lock", "--atomic", "Examples:"}},
+      {{"log", "--help"}, {"--lines", "FILE", "--force", "Examples:"}},
       {{"report", "--help"}, {"RECORDS"}},
       {{"--version"}, {"echelon "}},
   };

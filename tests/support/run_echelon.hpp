@@ -1,9 +1,13 @@
 #pragma once
 
 #include <algorithm>
+<<<<<<< HEAD
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+=======
+#include <map>
+>>>>>>> t_cmd
 #include <string>
 #include <vector>
 
@@ -41,17 +45,26 @@ using Arguments = std::vector<std::string>;
 }
 
 /// Under a launcher of the user's own.
-[[nodiscard]] inline Outcome run_mpirun(int ranks, const Arguments& arguments, RunOptions options = {}) {
+[[nodiscard]] inline Arguments mpirun_command(int ranks, const Arguments& arguments) {
+  const std::string count = std::to_string(ranks);
+  const Arguments mpirun{
+      ECHELON_MPIEXEC, "-n",  count,        "--host", "localhost:" + count,  "--bind-to", "none", "--mca", "pml", "ob1",
+      "--mca",         "btl", "self,vader", "--mca",  "mpi_yield_when_idle", "1"};
+  return mpirun + echelon_command(arguments);
+}
+
+/// Open MPI refuses root unless told twice.
+[[nodiscard]] inline RunOptions as_root_too(RunOptions options = {}) {
   options = alone(std::move(options));
   if (geteuid() == 0) {
     options.environment["OMPI_ALLOW_RUN_AS_ROOT"] = "1";
     options.environment["OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"] = "1";
   }
-  const std::string count = std::to_string(ranks);
-  const Arguments mpirun{
-      ECHELON_MPIEXEC, "-n",  count,        "--host", "localhost:" + count,  "--bind-to", "none", "--mca", "pml", "ob1",
-      "--mca",         "btl", "self,vader", "--mca",  "mpi_yield_when_idle", "1"};
-  return run_program(mpirun + echelon_command(arguments), std::move(options));
+  return options;
+}
+
+[[nodiscard]] inline Outcome run_mpirun(int ranks, const Arguments& arguments, RunOptions options = {}) {
+  return run_program(mpirun_command(ranks, arguments), as_root_too(std::move(options)));
 }
 
 [[nodiscard]] inline std::vector<std::string> lines(const std::string& text) {
@@ -66,6 +79,7 @@ inline void expect_only_notes(const Outcome& outcome) {
   for (const std::string& line : lines(outcome.err)) EXPECT_TRUE(line.starts_with("echelon: note: ")) << line;
 }
 
+<<<<<<< HEAD
 /// Shared memory that runs have left behind: folders that are named after the process that started the run.
 inline std::vector<std::string> memory_left() {
   std::vector<std::string> left;
@@ -76,6 +90,16 @@ inline std::vector<std::string> memory_left() {
     if (kill(starter, 0) != 0) left.push_back(name);
   }
   return left;
+=======
+/// Of what `echelon -n` has started, by rank, those that have computed for so long that they are past MPI's start.
+[[nodiscard]] inline std::map<int, pid_t> ranks_at_work(pid_t echelon) {
+  std::map<int, pid_t> found;
+  for (const Process& process : descendants(echelon)) {
+    if (process.cpu_s < 0.3) continue;
+    if (const auto rank = variable_of(process.pid, "OMPI_COMM_WORLD_RANK")) found[std::stoi(*rank)] = process.pid;
+  }
+  return found;
+>>>>>>> t_cmd
 }
 
 /// Nothing of what a test started is left.

@@ -13,7 +13,7 @@ namespace echelon::workloads {
 /// One file that every rank appends lines to, under a shared::Lock.
 struct LogOptions {
   std::uint64_t lines = 1000;  ///< a rank
-  std::string file;            ///< what it is called when it is checked
+  std::string file = {};       ///< what it is called when it is checked
   std::uint64_t repeat = 1;    ///< the file is begun anew each time
 };
 
