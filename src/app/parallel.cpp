@@ -35,7 +35,7 @@ using base::ExitCode;
 [[noreturn]] void leave_lost(const comm::Session& session, comm::Roster& roster, const std::string& why) {
   int first = 0;
   while (roster.is_lost(first)) ++first;
-  if (session.rank() == first) {
+  if (session.rank() == first && !roster.master_gave_up()) {
     roster.give_up();
     tell(ExitCode::broken, why);
     launch::tell_outcome(static_cast<int>(ExitCode::broken));

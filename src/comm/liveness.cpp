@@ -100,7 +100,11 @@ LivenessOptions liveness_options() {
 
 struct LivenessMonitor::Impl {
   Impl(int of_ranks, LivenessOptions with, std::function<void()> told)
-      : ranks{of_ranks}, options{with}, on_news{std::move(told)}, unheard(static_cast<std::size_t>(of_ranks)), clock{longest_gap(with)} {
+      : ranks{of_ranks},
+        options{with},
+        on_news{std::move(told)},
+        unheard(static_cast<std::size_t>(of_ranks)),
+        clock{longest_gap(with)} {
     connection_of.resize(static_cast<std::size_t>(ranks));
     for (int rank = 1; rank < ranks; ++rank) missing.insert(rank);
     if (!epoll.is_open()) throw_errno("epoll_create1");

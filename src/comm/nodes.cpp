@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <mutex>
 #include <string>
 #include <system_error>
 
@@ -29,9 +28,13 @@ using Token = std::array<std::uint64_t, 2>;
 
 /// How a rank's memory is found by others of its host: as a file that the process holds open, without a name anywhere,
 /// so that nothing is left behind whoever is killed.
-struct Place {
+struct Handle {
   pid_t process = 0;
   int descriptor = -1;
+};
+
+struct Place {
+  Handle store;
   Token token{};  // stands at its beginning: proves that it is this memory, and not that of a process elsewhere
   std::array<char, HOST_NAME_MAX + 1> host{};
   cpu_set_t cpus{};
@@ -43,8 +46,8 @@ Descriptor new_memory(const char* name) {
   return memory;
 }
 
-Descriptor open_memory(const Place& place) {
-  const std::string path = "/proc/" + std::to_string(place.process) + "/fd/" + std::to_string(place.descriptor);
+Descriptor open_memory(const Handle& handle) {
+  const std::string path = "/proc/" + std::to_string(handle.process) + "/fd/" + std::to_string(handle.descriptor);
   return Descriptor{open(path.c_str(), O_RDWR | O_CLOEXEC)};
 }
 
@@ -95,8 +98,7 @@ struct Nodes::Impl {
   std::vector<Place> places;
   Descriptor store;                             // this rank's
   std::atomic<std::uint64_t> end = page_bytes;  // of what was ever stored; what was taken is a hole
-  std::mutex opening;
-  std::vector<Descriptor> stores;  // of the others, as they are needed
+  std::vector<Descriptor> stores;               // of the others of this node
 };
 
 Nodes& Nodes::of(const Session& session) {
@@ -107,10 +109,10 @@ Nodes& Nodes::of(const Session& session) {
 
 Nodes::Nodes(const Session& session) : self_{session.rank()}, impl_{std::make_unique<Impl>()} {
   const auto ranks = static_cast<std::size_t>(session.size());
-  Place mine{.process = getpid()};
+  Place mine;
   impl_->store = new_memory("echelon-store");
   impl_->stores.resize(ranks);
-  mine.descriptor = impl_->store.get();
+  mine.store = {getpid(), impl_->store.get()};
   while (getrandom(mine.token.data(), sizeof mine.token, 0) != ssize_t{sizeof mine.token}) {
     if (errno != EINTR) throw_errno("getrandom");
   }
@@ -121,22 +123,23 @@ Nodes::Nodes(const Session& session) : self_{session.rank()}, impl_{std::make_un
   sched_getaffinity(0, sizeof mine.cpus, &mine.cpus);
   impl_->places = all_gather(session, mine);
 
-  struct Found {
-    int leader;
-    bool works;
-  };
-  const int leader = mpi_leader(session);
-  const Place& place = impl_->places[static_cast<std::size_t>(leader)];
-  const bool works = leader == self_ || has_token(open_memory(place), place.token);
-  const std::vector<Found> found = all_gather(session, Found{leader, works});
-  std::vector<bool> all_work(ranks, true);
-  for (const Found& one : found) {
-    if (!one.works) all_work[static_cast<std::size_t>(one.leader)] = false;
-  }
-  leaders_.resize(ranks);
+  // The others' stores are opened now, while their processes are there: what a rank left behind can then be read, and
+  // no other process is ever taken for one of them.
+  const std::vector<int> leaders = all_gather(session, mpi_leader(session));
+  bool works = true;
   for (std::size_t rank = 0; rank < ranks; ++rank) {
-    const int its = found[rank].leader;
-    leaders_[rank] = all_work[static_cast<std::size_t>(its)] ? its : static_cast<int>(rank);
+    if (leaders[rank] != leaders[static_cast<std::size_t>(self_)] || static_cast<int>(rank) == self_) continue;
+    impl_->stores[rank] = open_memory(impl_->places[rank].store);
+    works = works && has_token(impl_->stores[rank], impl_->places[rank].token);
+  }
+  const std::vector<std::uint8_t> all_work = all_gather(session, std::uint8_t{works});
+  std::vector<bool> node_works(ranks, true);
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    if (all_work[rank] == 0) node_works[static_cast<std::size_t>(leaders[rank])] = false;
+  }
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    const int leader = leaders[rank];
+    leaders_.push_back(node_works[static_cast<std::size_t>(leader)] ? leader : static_cast<int>(rank));
     hosts_.emplace_back(impl_->places[rank].host.data());
   }
   std::vector<int> different = leaders_;
@@ -169,22 +172,16 @@ std::uint64_t Nodes::store(std::span<const std::byte> bytes) {
 }
 
 void Nodes::take(int from, std::uint64_t where, std::span<std::byte> bytes) {
-  Descriptor* memory = &impl_->store;
-  if (from != self_) {
-    const std::lock_guard lock{impl_->opening};
-    memory = &impl_->stores[static_cast<std::size_t>(from)];
-    if (!memory->is_open()) *memory = open_memory(impl_->places[static_cast<std::size_t>(from)]);
-    if (!memory->is_open()) throw_errno("cannot open the memory of rank " + std::to_string(from));
-  }
+  const Descriptor& memory = from == self_ ? impl_->store : impl_->stores[static_cast<std::size_t>(from)];
   for (std::size_t done = 0; done < bytes.size();) {
     const ssize_t read =
-        pread(memory->get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(where + done));
+        pread(memory.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(where + done));
     if (read < 0 && errno == EINTR) continue;
     if (read <= 0) throw_errno("cannot read the memory of rank " + std::to_string(from));
     done += static_cast<std::size_t>(read);
   }
   // What fails to be given back now goes with its process.
-  (void)fallocate(memory->get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(where),
+  (void)fallocate(memory.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(where),
                   static_cast<off_t>(whole_pages(bytes.size())));
 }
 
@@ -193,7 +190,7 @@ SharedMemory::SharedMemory(const Session& session, std::uint64_t bytes) : bytes_
   const int self = session.rank();
   const int leader = nodes.leader(self);
   struct Made {
-    Place place;
+    Handle memory;
     int error = 0;
   };
   Made mine;
@@ -203,14 +200,13 @@ SharedMemory::SharedMemory(const Session& session, std::uint64_t bytes) : bytes_
     if (!memory.is_open() || ftruncate(memory.get(), static_cast<off_t>(bytes_)) != 0) mine.error = errno;
     // Pages are taken when they are written to, and a process is killed over one that is not there.
     if (const std::uint64_t available = available_bytes(); available > 0 && bytes_ > available) mine.error = ENOMEM;
-    mine.place.process = getpid();
-    mine.place.descriptor = memory.get();
+    mine.memory = {getpid(), memory.get()};
   }
   const std::vector<Made> made = all_gather(session, mine);
   const Made& of_leader = made[static_cast<std::size_t>(leader)];
   int error = of_leader.error;
   if (leader != self && error == 0) {
-    memory = open_memory(of_leader.place);
+    memory = open_memory(of_leader.memory);
     if (!memory.is_open()) error = errno;
   }
   void* mapped = MAP_FAILED;

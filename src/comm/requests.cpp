@@ -205,9 +205,13 @@ struct Requests::Impl {
   std::optional<Bytes> take_answer(Call call) {
     const auto found = asked.find(call.token);
     if (!found->second.answer) {
-      if (!roster.has_losses() || !roster.is_lost(call.to)) return std::nullopt;
-      asked.erase(found);
-      throw roster.error(call.to, "it kept what this rank waits for");
+      if (!roster.has_losses()) return std::nullopt;
+      for (const int rank : {call.to, 0}) {
+        if (!roster.is_lost(rank)) continue;
+        asked.erase(found);
+        throw roster.error(rank, rank == call.to ? "it kept what this rank waits for" : "the run ends with it");
+      }
+      return std::nullopt;
     }
     const Bytes bytes = std::move(*found->second.answer);
     asked.erase(found);
@@ -251,12 +255,9 @@ struct Requests::Impl {
 };
 
 Requests& Requests::of(const Session& session) {
+  Roster::of(session);  // first, so that it goes after this one when the session ends
   auto& kept = session.kept(typeid(Requests));
-  if (!kept) {
-    // What it needs first, so that it goes before these when the session ends.
-    Roster::of(session);
-    kept = std::make_shared<Requests>(session);
-  }
+  if (!kept) kept = std::make_shared<Requests>(session);
   return *static_cast<Requests*>(kept.get());
 }
 

@@ -23,6 +23,7 @@ struct Roster::Impl {
 };
 
 Roster& Roster::of(const Session& session) {
+  (void)Nodes::of(session);  // first, so that it goes after this one when the session ends
   auto& kept = session.kept(typeid(Roster));
   if (!kept) {
     auto roster = std::make_shared<Roster>(session);
@@ -87,16 +88,15 @@ Roster::~Roster() {
 }
 
 void Roster::mark(int rank) noexcept {
-  lost_[static_cast<std::size_t>(rank)].store(true, std::memory_order_release);
+  const std::lock_guard lock{mutex_};
+  if (lost_[static_cast<std::size_t>(rank)].exchange(true)) return;
+  order_.push_back(rank);
   losses_.fetch_add(1, std::memory_order_release);
 }
 
 std::vector<int> Roster::lost() const {
-  std::vector<int> all;
-  for (int rank = 0; rank < session_.size(); ++rank) {
-    if (is_lost(rank)) all.push_back(rank);
-  }
-  return all;
+  const std::lock_guard lock{mutex_};
+  return order_;
 }
 
 RankLost Roster::error(int rank, std::string_view meaning) const {
@@ -113,6 +113,8 @@ void Roster::give_up() {
   for (int rank = 1; rank < session_.size(); ++rank) {
     if (!is_lost(rank)) impl_->monitor->request(rank, giving_up);
   }
+  impl_->monitor->goodbye();  // all of this is sent when it returns
+  impl_->monitor.reset();
 }
 
 }  // namespace echelon::comm

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <exception>
 #include <filesystem>
+#include <limits>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -40,6 +41,13 @@ std::string mpi_reason(int mpi_result) {
   int length = 0;
   MPI_Error_string(mpi_result, text.data(), &length);
   return text.data();
+}
+
+/// On the disk of `path`, for whoever is not root; as if there were no end where that is not known.
+std::uint64_t free_bytes(const fs::path& path) {
+  struct statvfs disk {};
+  if (statvfs(path.c_str(), &disk) != 0) return std::numeric_limits<std::uint64_t>::max();
+  return std::uint64_t{disk.f_bavail} * disk.f_frsize;
 }
 
 /// A new, empty file for this run alone, or -1 and the reason. It is locked for as long as it is open: a lock ends with
@@ -165,16 +173,23 @@ struct SharedFile::Impl {
     check_io(MPI_File_close(&file));
   }
 
-  void write(std::uint64_t offset, std::span<const std::byte> bytes) {
+  /// How many bytes MPI has written.
+  std::size_t write_by_mpi(std::uint64_t offset, std::span<const std::byte> bytes) {
+    // Open MPI prints a line of its own about a write that fails, so none is begun that cannot fit.
+    if (free_bytes(partial) < bytes.size()) return 0;
     MPI_Status status{};
     int count = 0;
     // Open MPI 4.1 returns success for what did not fit on the disk; only the count tells.
     if (MPI_File_write_at(file, static_cast<MPI_Offset>(offset), bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE,
                           &status) != MPI_SUCCESS ||
         MPI_Get_count(&status, MPI_BYTE, &count) != MPI_SUCCESS || count < 0) {
-      count = 0;
+      return 0;
     }
-    const std::size_t done = std::min(static_cast<std::size_t>(count), bytes.size());
+    return std::min(static_cast<std::size_t>(count), bytes.size());
+  }
+
+  void write(std::uint64_t offset, std::span<const std::byte> bytes) {
+    const std::size_t done = write_by_mpi(offset, bytes);
     written += done;
     if (done == bytes.size()) return;
     fail(write_rest(partial, offset + done, bytes.subspan(done)));
@@ -225,15 +240,11 @@ void SharedFile::finish() {
 std::uint64_t SharedFile::room(const std::string& path) {
   const fs::path target = behind_link(path);
   const fs::path folder = target.has_parent_path() ? target.parent_path() : fs::path{"."};
-  struct statvfs disk {};
-  if (statvfs(folder.c_str(), &disk) != 0) {
-    throw std::runtime_error("cannot find out how much is free on " + folder.string() + ": " + reason());
-  }
+  const std::uint64_t free = free_bytes(folder);
   constexpr std::uint64_t stat_block_bytes = 512;
   struct stat left {};
   const bool any_left = stat(partial_of(target).c_str(), &left) == 0;
-  return std::uint64_t{disk.f_bavail} * disk.f_frsize +
-         (any_left ? static_cast<std::uint64_t>(left.st_blocks) * stat_block_bytes : 0);
+  return free + (any_left ? static_cast<std::uint64_t>(left.st_blocks) * stat_block_bytes : 0);
 }
 
 }  // namespace echelon::comm

@@ -28,11 +28,20 @@ bool consumes(Role role) { return role == Role::consumer || role == Role::both; 
 bool is_over(Until until) { return until && (*until == at_once || Clock::now() >= *until); }
 
 std::vector<Role> agree(const comm::Session& session, Role role, const Channel::Options& options) {
-  std::vector<Role> roles = comm::all_gather(session, role);
+  struct Said {
+    Role role;
+    std::uint64_t capacity;
+  };
+  const std::vector<Said> said = comm::all_gather(session, Said{role, options.capacity});
+  std::vector<Role> roles;
+  for (const Said& one : said) roles.push_back(one.role);
   const std::string name = options.name;
   if (options.capacity < 1 || options.capacity > most_items) {
     throw base::UsageError("a " + name + " holds 1 to " + std::to_string(most_items) + " items, not " +
                            std::to_string(options.capacity));
+  }
+  if (std::ranges::any_of(said, [&](const Said& one) { return one.capacity != options.capacity; })) {
+    throw base::UsageError("the ranks do not agree on the capacity of a " + name);
   }
   if (std::ranges::none_of(roles, produces)) {
     throw base::UsageError("nobody puts anything into the " + name + ": give a rank Role::producer");
@@ -66,7 +75,7 @@ class Hub {
   /// False: it is full. `again`: it was so before, and others are not to be kept out just to see that it still is.
   bool try_put(std::span<const std::byte> item, bool again = false) {
     if (takers_are_gone()) throw Closed("nobody takes anything out of the " + std::string{options_.name} + " any more");
-    check_losses();
+    check_losses(false);
     return !(again && ring_.looks_full()) && ring_.try_put(item);
   }
   Got try_get(comm::Bytes& item) {
@@ -74,15 +83,17 @@ class Hub {
     // Who is gone first: what they put before is there then.
     const bool is_end = givers_are_gone();
     if ((is_end || !ring_.looks_empty()) && ring_.try_get(item)) return Got::item;
-    check_losses();
+    check_losses(is_end);
     return is_end ? Got::end : Got::nothing;
   }
 
   void close_put(int rank) {
-    if (of(rank).puts.exchange(false)) ends_.producers.fetch_sub(1, std::memory_order_release);
+    if (of(rank).puts.exchange(false)) ends_.producers.fetch_sub(1);
+    drain();
   }
   void close_get(int rank) {
-    if (of(rank).gets.exchange(false)) ends_.consumers.fetch_sub(1, std::memory_order_release);
+    if (of(rank).gets.exchange(false)) ends_.consumers.fetch_sub(1);
+    drain();
   }
 
   /// Of the items that are there now, what one consumer may take at once so that the others get as many.
@@ -118,6 +129,11 @@ class Hub {
   }
   [[nodiscard]] Rank& of(int rank) const { return ranks_[static_cast<std::size_t>(rank)]; }
 
+  /// The last to close takes out what nobody wants: some of it may lie elsewhere, and would stay there.
+  void drain() {
+    if (ends_.producers.load() > 0 || ends_.consumers.load() > 0) return;
+    for (comm::Bytes item; ring_.try_get(item);) continue;
+  }
   /// A rank that was lost before it had finished.
   template <typename Unfinished>
   [[nodiscard]] std::optional<int> missing(Unfinished unfinished) const {
@@ -127,12 +143,17 @@ class Hub {
     }
     return std::nullopt;
   }
-  void check_losses() const {
-    if (options_.ends_with_producers) return;
+  void check_losses(bool is_end) const {
+    if (!roster_.has_losses()) return;
+    if (options_.ends_with_producers) {
+      if (!is_end && roster_.is_master_lost()) throw roster_.error(0, "the run ends with it");
+      return;
+    }
     if (const auto rank = missing([](const Rank& its) { return its.puts || its.gets; })) {
       throw roster_.error(*rank, of(*rank).puts ? "it had not closed its end of the queue"
                                                 : "items that it had taken out of the queue are lost with it");
     }
+    if (roster_.is_master_lost()) throw roster_.error(0, "the run ends with it");
   }
   [[nodiscard]] bool takers_are_gone() const {
     if (ends_.consumers.load(std::memory_order_acquire) == 0) return true;
@@ -302,23 +323,24 @@ class Branch {
   }
   void send_outbox() {
     outbox_.patch(object_.request().size() + sizeof(Ask), in_outbox_);
-    sending_ = object_.send(home_, outbox_, [this] { settle_unless_failed(); });
+    sending_ = object_.send(home_, outbox_, [this] { follow_up(); });
     clear_outbox();
   }
-  /// Where the last message was answered, the next goes out; throws what was wrong with the last.
-  void settle() {
-    if (failure_) std::rethrow_exception(failure_);
-    if (!sending_.token || !object_.answer(sending_)) return;
-    sending_ = {};
-    if (in_outbox_ > 0) send_outbox();
-  }
-  void settle_unless_failed() {
+  /// Where the last message was answered, the next goes out.
+  void follow_up() noexcept {
     try {
-      settle();
+      if (!sending_.token || !object_.answer(sending_)) return;
+      sending_ = {};
+      if (in_outbox_ > 0) send_outbox();
     } catch (...) {
       sending_ = {};
       failure_ = std::current_exception();
     }
+  }
+  /// The same; throws what was wrong with the last one, now and ever after.
+  void settle() {
+    follow_up();
+    if (failure_) std::rethrow_exception(failure_);
   }
 
   // ---- without ----

@@ -43,8 +43,9 @@ struct Lock::Impl {
   void check_holder(int rank, Ticket ticket) {
     if (!roster.has_losses()) return;
     const auto holder = turns.holder_lost([&](int one) { return roster.is_lost(one); });
-    if (!holder || !turns.give_up(rank, ticket)) return;
-    throw roster.error(*holder < 0 ? roster.lost().front() : *holder, "it held the lock");
+    if ((!holder && !roster.is_master_lost()) || !turns.give_up(rank, ticket)) return;
+    if (!holder) throw roster.error(0, "the run ends with it");
+    throw roster.error(*holder, "it held the lock");
   }
 
   std::optional<Ticket> take(detail::Until until) {

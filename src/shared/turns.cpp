@@ -8,6 +8,10 @@ namespace {
 constexpr std::size_t apart = 128;  // two cache lines: processors fetch them in pairs
 constexpr int rank_bits = 24;
 
+constexpr std::uint64_t signature(std::uint64_t ticket, int rank) noexcept {
+  return ticket << rank_bits | static_cast<std::uint64_t>(rank);
+}
+
 }  // namespace
 
 struct Turns::Slot {
@@ -15,11 +19,17 @@ struct Turns::Slot {
   std::atomic<std::uint64_t> owner;                 // the ticket that was taken last, and the rank that took it
 };
 
+struct Turns::Taking {
+  alignas(apart) std::atomic<bool> now;
+};
+
 struct Turns::Memory {
   alignas(apart) std::atomic<Ticket> next;
 };
 
-std::uint64_t Turns::bytes(int ranks) { return sizeof(Memory) + static_cast<std::uint64_t>(ranks) * sizeof(Slot); }
+std::uint64_t Turns::bytes(int ranks) {
+  return sizeof(Memory) + static_cast<std::uint64_t>(ranks) * (sizeof(Slot) + sizeof(Taking));
+}
 
 void Turns::prepare(std::byte* memory, int ranks) {
   Turns turns{memory, ranks};
@@ -34,6 +44,7 @@ Turns::Turns(std::byte* memory, int ranks)
     : ranks_{static_cast<std::uint64_t>(ranks)},
       memory_{*reinterpret_cast<Memory*>(memory)},
       slots_{reinterpret_cast<Slot*>(memory + sizeof(Memory))},
+      taking_{reinterpret_cast<Taking*>(memory + sizeof(Memory) + ranks_ * sizeof(Slot))},
       given_up_(ranks_) {}
 
 Turns::Slot& Turns::slot(Ticket ticket) const noexcept { return slots_[ticket % ranks_]; }
@@ -51,10 +62,17 @@ std::optional<Turns::State> Turns::state(Ticket ticket) const noexcept {
   return static_cast<State>(now & 3);
 }
 
-int Turns::owner(Ticket ticket) const noexcept {
+std::atomic<bool>& Turns::is_taking(int rank) const noexcept { return taking_[rank].now; }
+
+std::optional<int> Turns::owner(Ticket ticket) const noexcept {
   const std::uint64_t last = slot(ticket).owner.load(std::memory_order_acquire);
-  if (last >> rank_bits != ticket) return -1;
-  return static_cast<int>(last & ((1U << rank_bits) - 1));
+  const auto rank = static_cast<int>(last & ((1U << rank_bits) - 1));
+  if (last != signature(ticket, rank)) return std::nullopt;
+  return rank;
+}
+
+void Turns::set_owner(Ticket ticket, int rank) noexcept {
+  slot(ticket).owner.store(signature(ticket, rank), std::memory_order_release);
 }
 
 Turns::Ticket Turns::take(int rank) {
@@ -63,8 +81,10 @@ Turns::Ticket Turns::take(int rank) {
     const Ticket ticket = *std::exchange(before, std::nullopt);
     if (change(ticket, State::given_up, State::waiting)) return ticket;
   }
+  is_taking(rank).store(true, std::memory_order_relaxed);  // whoever sees the ticket taken sees this as well
   const Ticket ticket = memory_.next.fetch_add(1, std::memory_order_acq_rel);
-  slot(ticket).owner.store(ticket << rank_bits | static_cast<std::uint64_t>(rank), std::memory_order_release);
+  set_owner(ticket, rank);
+  is_taking(rank).store(false, std::memory_order_release);
   return ticket;
 }
 
@@ -74,8 +94,11 @@ std::optional<Turns::Ticket> Turns::try_take(int rank) {
   before = std::nullopt;
   Ticket ticket = end();
   if (state(ticket) != State::granted) return std::nullopt;
-  if (!memory_.next.compare_exchange_strong(ticket, ticket + 1, std::memory_order_acq_rel)) return std::nullopt;
-  slot(ticket).owner.store(ticket << rank_bits | static_cast<std::uint64_t>(rank), std::memory_order_release);
+  is_taking(rank).store(true, std::memory_order_relaxed);
+  const bool is_mine = memory_.next.compare_exchange_strong(ticket, ticket + 1, std::memory_order_acq_rel);
+  if (is_mine) set_owner(ticket, rank);
+  is_taking(rank).store(false, std::memory_order_release);
+  if (!is_mine) return std::nullopt;
   return ticket;
 }
 
@@ -92,10 +115,21 @@ bool Turns::give_up(int rank, Ticket ticket) {
 void Turns::release(Ticket ticket) noexcept {
   // Each slot that is left stands for its next ticket before the turn goes on to whoever may take that.
   slot(ticket).state.store(word(ticket + ranks_, State::waiting), std::memory_order_release);
-  for (Ticket next = ticket + 1;;) {
+  pass_on(ticket + 1);
+}
+
+void Turns::pass_on(Ticket next) noexcept {
+  for (;;) {
     if (change(next, State::waiting, State::granted)) return;
-    std::uint64_t given_up = word(next, State::given_up);  // unless its owner takes it back right now
-    if (slot(next).state.compare_exchange_strong(given_up, word(next + ranks_, State::waiting))) ++next;
+    std::uint64_t now = slot(next).state.load(std::memory_order_acquire);
+    if (now >> 2 != next) {
+      next = (now >> 2) - ranks_ + 1;  // somebody else has passed it on already
+    } else if (now == word(next, State::granted)) {
+      return;
+    } else if (now == word(next, State::given_up)) {
+      // Unless its owner takes it back right now.
+      if (slot(next).state.compare_exchange_strong(now, word(next + ranks_, State::waiting))) ++next;
+    }
   }
 }
 

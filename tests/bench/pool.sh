@@ -29,18 +29,6 @@ three_ranks=(mpirun -n 3 --host localhost:3 "${here[@]}" --bind-to none)
 if [ "$(nproc)" = "$(nproc --all)" ]; then two_ranks+=(--bind-to core); else two_ranks+=(--bind-to none); fi
 if [ "$(nproc)" -lt 3 ]; then three_ranks+=(--mca mpi_yield_when_idle 1); fi
 
-# take NAME COMMAND...: adds its figures, a name and a number a line, to the files NAME.FIGURE.
-take() {
-  local name=$1 figure number
-  shift
-  if [ "${DRY_RUN:-0}" = 1 ]; then
-    printf '+ %s\n' "$*"
-    return
-  fi
-  "$@" >"$work/output" || die "this failed: $*"
-  while read -r figure number; do printf '%s\n' "$number" >>"$work/$name.$figure"; done <"$work/output"
-}
-
 say "Measuring: $rounds rounds"
 for ((round = 0; round < rounds; ++round)); do
   take chunk1 "$bench/pool_bench" -n 3 noop 3e6 1
@@ -60,13 +48,8 @@ take memory "$bench/pool_bench" -n 2 memory 1e7
 take payload "$bench/pool_bench" -n 2 payload "$payload_gib"
 if [ "${DRY_RUN:-0}" = 1 ]; then exit 0; fi
 
-med() { median <"$work/$1"; }
-# line WHAT NUMBER UNIT [AT_LEAST_OR_MOST DREAM]
-line() { awk -v w="$1" -v n="$2" -v u="$3" -v l="${4:-}" -v d="${5:-}" 'BEGIN { printf "%-66s %9.4g %-9s %8s %8s\n", w, n, u, l, d }'; }
-times() { awk -v a="$1" -v b="$2" 'BEGIN { print a / b }'; }
-
 say "The pool on $(nproc) cores ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)), medians of $rounds"
-printf '%-66s %9s %-9s %8s %8s\n' "" measured "" required dream
+head_line
 line "no-op tasks, chunk = 1, 3 ranks" "$(med chunk1.tasks_a_second)" tasks/s
 line "  the master's CPU a task" "$(med chunk1.master_ns_a_task)" ns
 line "  mpi4py.futures, chunksize=1, 3 ranks" "$(med mpi4py.tasks_a_second)" tasks/s

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures Echelon against its rivals and against the hardware, side by side, and prints ratios of medians. Give it a quiet
-# machine. The pool's figures are pool.sh's. ROUNDS=9 repeats the whole runs more often; DRY_RUN=1 only says what would be done.
+# machine. The pool's figures are pool.sh's, fill's are fill.sh's. ROUNDS=9 repeats the whole runs more often; DRY_RUN=1 only says what would be done.
 set -euo pipefail
 # shellcheck source=jobs/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../../jobs/setup.sh"

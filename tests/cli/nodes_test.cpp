@@ -60,6 +60,21 @@ TEST_F(two_nodes, chunks_are_claimed_over_the_network) {
   }
 }
 
+TEST_F(two_nodes, share_queues_counters_and_files) {
+  for (const Arguments& command : {Arguments{"queue", "--items", "2e5"},
+                                   {"queue", "--items", "1e3", "--bytes", "1e5", "--capacity", "3"},
+                                   {"counter", "--increments", "1e4"},
+                                   {"counter", "--increments", "1e3", "--lock"},
+                                   {"log", "--lines", "1e3", folder_.path() / "log"},
+                                   {"fill", "--size", "1e6", "--out", folder_.path() / "table.npy"}}) {
+    const Outcome outcome = run(command + Arguments{"--json", "-"});
+    EXPECT_EQ(outcome.exit_code, 0) << command.front() << outcome;  // each checks its own answer
+    const auto record = nlohmann::json::parse(outcome.out, nullptr, false);
+    ASSERT_TRUE(record.is_object()) << outcome;
+    EXPECT_GT(record["ranks"][1]["items"], 0) << command.front();
+  }
+}
+
 TEST_F(two_nodes, mistake_is_one_line) {
   const Outcome outcome = run({"pi", "--json", "/proc/nonexistent/x"});
   EXPECT_EQ(outcome.exit_code, 2) << outcome;

@@ -85,6 +85,21 @@ std::vector<Mistake> mistakes(const TemporaryFolder& folder) {
     all.push_back({{"pi", option}, {option, "pi --help"}});
   }
   all.push_back({{"pi", "--json", "-", "--csv", "-"}, {"--csv", "--json", "give a file"}});
+  const std::string npy = here + "/x.npy";
+  for (const char* number : {"0", "1e30", "1152921504606846961"}) {
+    all.push_back({{"fill", "--out", npy, "--size", number},
+                   {"--size", quoted(number), "give a whole number from 1 to 1152921504606846960"}});
+  }
+  all.push_back(
+      {{"fill", "--out", npy, "--seed", "18446744073709551616"}, {"--seed", "from 0 to 18446744073709551615"}});
+  all.push_back({{"fill"}, {"--out", "fill --help"}});
+  all.push_back({{"fill", "--out", "-"}, {"--out", "give a file name"}});
+  all.push_back({{"fill", "--out", here}, {"--out", here, "folder", "give a file"}});
+  all.push_back({{"fill", "--out", "/proc/nonexistent/x.npy"}, {"--out", "/proc/nonexistent", "create it first"}});
+  all.push_back({{"fill", "--out", "/proc/x.npy"}, {"--out", "/proc/x.npy", "choose"}});
+  all.push_back({{"fill", "--out", "/dev/null", "--force"}, {"--out", "/dev/null", "give another name"}});
+  all.push_back({{"fill", "--out", here + "/text.json"}, {"--out", "text.json", "there already", "--force"}});
+  all.push_back({{"fill", "--out", npy, "--size", "1e17"}, {"--out", npy, "GiB", "free", "smaller --size"}});
   all.push_back({{"pi", "--foo"}, {"--foo", "echelon pi --help"}});
   all.push_back({{"pi", "stray"}, {"stray", "echelon pi --help"}});
   all.push_back({{"foo"}, {"foo", "echelon --help"}});

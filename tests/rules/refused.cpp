@@ -13,6 +13,21 @@ void packs(echelon::comm::Packer& packer, const std::string& text) {
 #endif
 }
 
+void shares(echelon::Session& session) {
+  echelon::Queue<std::string> queue{session, echelon::Role::both};
+  echelon::Value<double> value{session, 0.5};
+  echelon::Array<float> array{session, 10};
+#if CASE == 5
+  echelon::Queue<std::string_view> views{session, echelon::Role::both};
+#elif CASE == 6
+  echelon::Pipe<const char*> texts{session, 0, 1};
+#elif CASE == 7
+  echelon::Value<std::string> text{session};
+#elif CASE == 8
+  echelon::Array<const double*> places{session, 10};
+#endif
+}
+
 void maps(echelon::Pool& pool, const std::string& text, double factor) {
   std::vector<int> numbers{1, 2, 3};
   std::vector<const double*> places{&factor};

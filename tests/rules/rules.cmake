@@ -40,3 +40,7 @@ echelon_refuses(refuses_string_view 1 "values of this type cannot be sent to ano
 echelon_refuses(refuses_lambda_that_captures_a_string 2 "this function object cannot be sent to another rank. A lambda")
 echelon_refuses(refuses_pointer_as_argument 3 "values of this type cannot be sent to another rank. Types that can: ")
 echelon_refuses(refuses_pointer_as_result 4 "values of this type cannot be (sent|received)")
+echelon_refuses(refuses_queue_of_string_view 5 "values of this type cannot be put into a Queue")
+echelon_refuses(refuses_pipe_of_pointers 6 "values of this type cannot go through a Pipe")
+echelon_refuses(refuses_value_of_string 7 "a Value holds a trivially copyable type of 1, 2, 4 or 8 bytes")
+echelon_refuses(refuses_array_of_pointers 8 "an Array holds elements of a trivially copyable type without addresses")

@@ -29,6 +29,12 @@ using Clock = std::chrono::steady_clock;
 /// Longer than any machine needs for what is waited for here, some milliseconds of work, even where it is loaded.
 constexpr auto limit = 60s;
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool is_sanitized = true;  // and slow
+#else
+constexpr bool is_sanitized = false;
+#endif
+
 /// What threads as ranks keep for items that do not fit.
 class Elsewhere {
  public:
@@ -161,7 +167,7 @@ std::size_t random_size(std::mt19937_64& random) {
 }
 
 TEST(ring, does_what_a_plain_queue_does_in_random_histories) {
-  for (std::uint64_t seed = 1; seed <= 2000; ++seed) {
+  for (std::uint64_t seed = 1; seed <= (is_sanitized ? 500 : 3000); ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937_64 random{seed};
     const auto any = [&](std::uint64_t from, std::uint64_t to) {
@@ -293,11 +299,7 @@ void exchange(const Traffic& traffic) {
   EXPECT_EQ(shared.elsewhere.count(), 0U);
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr std::uint64_t items = 3'000;
-#else
-constexpr std::uint64_t items = 20'000;
-#endif
+constexpr std::uint64_t items = is_sanitized ? 3'000 : 20'000;
 
 TEST(ring, gives_each_item_once_and_each_producers_in_their_order) {
   for (const auto& [producers, consumers] : std::vector<std::pair<int, int>>{{1, 1}, {3, 1}, {1, 3}, {2, 2}, {3, 3}}) {
@@ -410,11 +412,7 @@ TEST(ring, leaves_nothing_behind_where_an_item_cannot_be_kept) {
 /// Processes put and take; one is killed at a random moment. The others must go on, or be told of that one; whatever
 /// comes out is whole and in order.
 TEST(ring, survives_ranks_that_are_killed_or_tells_of_them) {
-#if defined(__SANITIZE_THREAD__)
-  constexpr int rounds = 5;  // forks are slow there
-#else
-  constexpr int rounds = 150;
-#endif
+  constexpr int rounds = is_sanitized ? 12 : 100;
   constexpr int ranks = 4;  // two put, two take
   struct Life {
     std::atomic<std::uint64_t> steps;

@@ -1,10 +1,17 @@
 #pragma once
 
 #include <algorithm>
+<<<<<<< HEAD
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+=======
 #include <map>
+>>>>>>> t_cmd
 #include <string>
 #include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -72,6 +79,18 @@ inline void expect_only_notes(const Outcome& outcome) {
   for (const std::string& line : lines(outcome.err)) EXPECT_TRUE(line.starts_with("echelon: note: ")) << line;
 }
 
+<<<<<<< HEAD
+/// Shared memory that runs have left behind: folders that are named after the process that started the run.
+inline std::vector<std::string> memory_left() {
+  std::vector<std::string> left;
+  for (const auto& entry : std::filesystem::directory_iterator{"/dev/shm"}) {
+    const std::string name = entry.path().filename();
+    int starter = 0;
+    if (std::sscanf(name.c_str(), "echelon-%d-", &starter) != 1) continue;
+    if (kill(starter, 0) != 0) left.push_back(name);
+  }
+  return left;
+=======
 /// Of what `echelon -n` has started, by rank, those that have computed for so long that they are past MPI's start.
 [[nodiscard]] inline std::map<int, pid_t> ranks_at_work(pid_t echelon) {
   std::map<int, pid_t> found;
@@ -80,11 +99,13 @@ inline void expect_only_notes(const Outcome& outcome) {
     if (const auto rank = variable_of(process.pid, "OMPI_COMM_WORLD_RANK")) found[std::stoi(*rank)] = process.pid;
   }
   return found;
+>>>>>>> t_cmd
 }
 
 /// Nothing of what a test started is left.
 inline void expect_nothing_left() {
   EXPECT_TRUE(wait_until([] { return descendants(getpid()).empty(); })) << "processes were left over";
+  EXPECT_THAT(memory_left(), testing::IsEmpty());
   for (const Process& process : descendants(getpid())) kill(process.pid, SIGKILL);
 }
 

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -37,10 +38,13 @@ class Roster {
   [[nodiscard]] bool is_lost(int rank) const noexcept {
     return lost_[static_cast<std::size_t>(rank)].load(std::memory_order_acquire);
   }
+  /// In the order in which that became known.
   [[nodiscard]] std::vector<int> lost() const;
+  /// Nobody watches over the others any more: who is lost from now on would not be missed.
+  [[nodiscard]] bool is_master_lost() const noexcept { return is_lost(0); }
   /// As in "rank 3 on node7 was lost", and what that means, in a few words.
   [[nodiscard]] RankLost error(int rank, std::string_view meaning) const;
-  /// Throws for the lowest rank that is lost.
+  /// Throws for the first rank that was lost.
   void check(std::string_view meaning) const;
 
   /// The master leaves because of an error that it has told: the others may leave without a word.
@@ -55,6 +59,8 @@ class Roster {
   const Session& session_;
   std::atomic<int> losses_ = 0;
   std::vector<std::atomic<bool>> lost_;
+  mutable std::mutex mutex_;
+  std::vector<int> order_;
   std::atomic<bool> gave_up_ = false;
   std::unique_ptr<Impl> impl_;
 };
