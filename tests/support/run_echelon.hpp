@@ -1,13 +1,10 @@
 #pragma once
 
 #include <algorithm>
-<<<<<<< HEAD
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
-=======
 #include <map>
->>>>>>> t_cmd
 #include <string>
 #include <vector>
 
@@ -79,7 +76,6 @@ inline void expect_only_notes(const Outcome& outcome) {
   for (const std::string& line : lines(outcome.err)) EXPECT_TRUE(line.starts_with("echelon: note: ")) << line;
 }
 
-<<<<<<< HEAD
 /// Shared memory that runs have left behind: folders that are named after the process that started the run.
 inline std::vector<std::string> memory_left() {
   std::vector<std::string> left;
@@ -90,7 +86,8 @@ inline std::vector<std::string> memory_left() {
     if (kill(starter, 0) != 0) left.push_back(name);
   }
   return left;
-=======
+}
+
 /// Of what `echelon -n` has started, by rank, those that have computed for so long that they are past MPI's start.
 [[nodiscard]] inline std::map<int, pid_t> ranks_at_work(pid_t echelon) {
   std::map<int, pid_t> found;
@@ -99,7 +96,6 @@ inline std::vector<std::string> memory_left() {
     if (const auto rank = variable_of(process.pid, "OMPI_COMM_WORLD_RANK")) found[std::stoi(*rank)] = process.pid;
   }
   return found;
->>>>>>> t_cmd
 }
 
 /// Nothing of what a test started is left.
