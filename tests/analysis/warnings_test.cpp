@@ -143,6 +143,8 @@ TEST(warnings, too_short_to_tell_is_not_told) {
 TEST(warnings, idle_ranks_are_counted) {
   measure::Record record = clean_record();
   record.ranks.back().items = 0;
+  EXPECT_THAT(warnings(record), ElementsAre("1 of 2 ranks got no work"));
+  record.command = "pi";
   EXPECT_THAT(warnings(record), ElementsAre("1 of 2 ranks got no work: there are too few blocks or chunks; give more "
                                             "points, or a smaller --block or --chunk"));
 }

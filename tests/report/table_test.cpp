@@ -1,5 +1,6 @@
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -154,6 +155,82 @@ TEST(run_table, command_without_words_of_its_own_has_general_ones) {
             "   1  b       2         0    100     0.0000         0.0000    0.0000      0        0\n"
             "\n"
             "load balance 0.750   communication efficiency 0.800   parallel efficiency 0.600\n");
+}
+
+/// Ranks that put and take: nothing is computed.
+measure::Record queue_record() {
+  measure::Record record;
+  record.command = "queue";
+  record.context.ranks = 2;
+  record.parameters = {{"producers", std::uint64_t{1}}, {"bytes", std::uint64_t{8}}, {"capacity", std::uint64_t{1024}}};
+  record.result = {{"items", std::uint64_t{1000}},   {"each_once", true}, {"damaged", std::uint64_t{0}},
+                   {"disordered", std::uint64_t{0}}, {"time_s", 0.5},     {"items_per_s", 2000.0},
+                   {"bytes_per_s", 16000.0}};
+  record.repetitions_s = {0.5};
+  record.ranks = {{.rank = 0,
+                   .host = "a",
+                   .cpus = "0",
+                   .role = "producer",
+                   .items = 1000,
+                   .communicate_s = 0.25,
+                   .wait_s = 0.25,
+                   .wall_s = 2,
+                   .cpu_s = 1.5},
+                  {.rank = 1, .host = "b", .cpus = "2", .role = "consumer", .items = 1000, .communicate_s = 0.5}};
+  return record;
+}
+
+TEST(run_table, queue_has_roles_and_where_nothing_is_computed_there_are_no_efficiencies) {
+  EXPECT_EQ(
+      run_table(queue_record()),
+      "each item once: yes   whole: yes   in its producer's order: yes\n"
+      "1000 items of 8 bytes in 0.5000 s, 2.00e3 items/s, 16.0e3 bytes/s   1 producer, 1 consumer, capacity 1024\n"
+      "\n"
+      "rank  host  cpus  role      items  communicate s  wait s  cpu %  items/s\n"
+      "   0  a     0     producer   1000         0.2500  0.2500     75   4.00e3\n"
+      "   1  b     2     consumer   1000         0.5000  0.0000      0   2.00e3\n");
+}
+
+TEST(run_table, queue_says_what_is_not_as_it_should_be) {
+  const std::vector<std::pair<std::size_t, measure::Value>> wrong{
+      {1, false}, {2, std::uint64_t{1}}, {3, std::uint64_t{1}}};
+  const std::vector<std::string> lines{"each item once: no   whole: yes   in its producer's order: yes\n",
+                                       "each item once: yes   whole: no   in its producer's order: yes\n",
+                                       "each item once: yes   whole: yes   in its producer's order: no\n"};
+  for (std::size_t i = 0; i < wrong.size(); ++i) {
+    measure::Record record = queue_record();
+    record.result[wrong[i].first].second = wrong[i].second;
+    EXPECT_TRUE(run_table(record).starts_with(lines[i])) << run_table(record);
+  }
+}
+
+TEST(run_table, counter_and_log_have_words_of_their_own) {
+  measure::Record record = pi_record();
+  record.repetitions_s = {0.5};
+  record.ranks.resize(1);
+  record.command = "counter";
+  record.parameters = {{"method", std::string{"lock"}}};
+  record.result = {
+      {"expected", std::uint64_t{400}}, {"found", std::uint64_t{399}}, {"time_s", 0.5}, {"increments_per_s", 800.0}};
+  EXPECT_TRUE(
+      run_table(record).starts_with("counter = 399   expected 400\n"
+                                    "400 increments in 0.5000 s, 800 increments/s   lock, 2 ranks\n"
+                                    "\n"
+                                    "rank  host    cpus  increments  compute s "))
+      << run_table(record);
+  record.command = "log";
+  record.result = {{"file", std::string{"x.log"}},
+                   {"expected", std::uint64_t{400}},
+                   {"found", std::uint64_t{1}},
+                   {"wrong", std::uint64_t{399}},
+                   {"time_s", 0.5},
+                   {"lines_per_s", 800.0}};
+  EXPECT_TRUE(
+      run_table(record).starts_with("x.log: 1 line whole and once, of 400; 399 torn, double or out of order\n"
+                                    "400 lines in 0.5000 s, 800 lines/s   2 ranks\n"
+                                    "\n"
+                                    "rank  host    cpus  lines  compute s "))
+      << run_table(record);
 }
 
 measure::Record scaling_record(std::uint64_t ranks, std::uint64_t threads, std::vector<double> repetitions_s) {
