@@ -69,8 +69,9 @@ LaunchPlan plan_here(const LaunchRequest& request) {
   };
 }
 
-/// A place of the run's own for the files by which Open MPI's ranks share memory: each removes its own, and who is killed
-/// would leave 4 MiB of memory behind for good. Only for ranks that are all here; without one Open MPI takes its own.
+/// A place of the run's own for the files by which Open MPI's ranks share memory: each removes its own, and who is
+/// killed would leave 4 MiB of memory behind for good. Only for ranks that are all here; without one Open MPI takes its
+/// own.
 class SharedMemoryFolder {
  public:
   SharedMemoryFolder() = default;
