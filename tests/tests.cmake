@@ -122,3 +122,10 @@ echelon_mpi_test(NAME shared.lock RANKS 1 2 3 4 7 TIMEOUT 120 RANKS_A_NODE 1 2)
 echelon_mpi_test(NAME shared.value RANKS 1 2 3 4 7 TIMEOUT 120 RANKS_A_NODE 1 2)
 echelon_mpi_test(NAME shared.interleavings RANKS 1 2 3 4 7 TIMEOUT 300 RANKS_A_NODE 1 2)
 echelon_mpi_test(NAME shared.array RANKS 1 2 3 4 7 TIMEOUT 120 RANKS_A_NODE 1 2)
+
+# A program with shared objects whose ranks are killed.
+add_executable(shared_losses shared/losses.cpp)
+target_include_directories(shared_losses PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(shared_losses PRIVATE echelon echelon_warnings)
+echelon_test(NAME shared.losses TIMEOUT 300 PROCESSORS 2 LABEL cli
+             DEFINES "ECHELON_LOSSES=\"$<TARGET_FILE:shared_losses>\"" ${program_under_test})
