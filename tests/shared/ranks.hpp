@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -40,6 +41,14 @@ template <typename Condition>
     if (std::chrono::steady_clock::now() > end) return false;
   }
   return true;
+}
+
+/// Returns on all ranks at about the same time: who comes out of a barrier may have slept for longer than what follows
+/// takes.
+inline void start_together() {
+  shared::Value<int> ready{session(), 0};
+  ready.fetch_add(1);
+  while (ready.load() < ranks()) std::this_thread::yield();
 }
 
 template <typename Body>

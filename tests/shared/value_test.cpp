@@ -25,6 +25,7 @@ void expect_all_see(Value<T>& value, const T& expected) {
 TEST_F(values, lose_no_update) {
   const int times = rounds(100'000, 1'000);
   Value<std::int64_t> count{session(), 5};
+  start_together();
   for (int i = 0; i < times; ++i) count.fetch_add(i % 2 == 0 ? 3 : -1);
   expect_all_see(count, std::int64_t{5} + ranks() * times);
 }
@@ -33,6 +34,7 @@ template <typename T>
 void give_each_number_once() {
   const int times = rounds(2000, 200);
   Value<T> next{session()};
+  start_together();
   // What each was given, all together, is 0 to n - 1, each once: their sum and the sum of their squares say so.
   std::uint64_t sum = 0;
   std::uint64_t squares = 0;
@@ -91,6 +93,7 @@ TEST_F(values, are_stored_and_loaded_whole) {
     bool operator==(const Pair&) const = default;
   };
   Value<Pair> pair{session(), {7, ~7U}};
+  start_together();
   const int times = rounds(20'000, 300);
   for (int i = 0; i < times; ++i) {
     const auto word = static_cast<std::uint32_t>(self() * times + i);
@@ -106,6 +109,7 @@ TEST_F(values, exchange_hands_each_thing_to_one) {
   constexpr std::uint64_t modulus = 1'000'003;
   const int times = rounds(5000, 300);
   Value<std::uint64_t> slot{session(), 0};
+  start_together();
   std::uint64_t in = 0;
   std::uint64_t out = 0;
   for (int i = 0; i < times; ++i) {
@@ -123,6 +127,7 @@ TEST_F(values, compare_and_exchange_in_a_loop) {
   const int times = rounds(2000, 50);
   Value<double> sum{session(), 0.5};
   Value<int> most{session(), -1};
+  start_together();
   for (int i = 0; i < times; ++i) {
     double before = sum.load();
     while (!sum.compare_exchange(before, before + 2)) {
