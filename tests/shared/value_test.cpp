@@ -23,7 +23,7 @@ void expect_all_see(Value<T>& value, const T& expected) {
 }
 
 TEST_F(values, lose_no_update) {
-  const int times = rounds(100'000, 1'000);
+  const int times = rounds(2'000'000, 1'000);
   Value<std::int64_t> count{session(), 5};
   start_together();
   for (int i = 0; i < times; ++i) count.fetch_add(i % 2 == 0 ? 3 : -1);
@@ -107,7 +107,7 @@ TEST_F(values, are_stored_and_loaded_whole) {
 TEST_F(values, exchange_hands_each_thing_to_one) {
   // Each rank puts its own mark in and gets another's out; the last is left inside.
   constexpr std::uint64_t modulus = 1'000'003;
-  const int times = rounds(5000, 300);
+  const int times = rounds(500'000, 300);
   Value<std::uint64_t> slot{session(), 0};
   start_together();
   std::uint64_t in = 0;
