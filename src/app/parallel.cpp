@@ -45,7 +45,7 @@ using base::ExitCode;
 
 }  // namespace
 
-int run_parallel(int& argc, char**& argv, const std::function<int(comm::Session&)>& body) {
+int run_parallel(int& argc, char**& argv, const Body& body) {
   if (const auto status = start_ranks(argc, argv)) return *status;
   std::optional<comm::Session> session;
   comm::Roster* roster = nullptr;

@@ -14,7 +14,7 @@ namespace {
 
 using base::ExitCode;
 
-int run_on_master(comm::Session& session, const std::function<int(comm::Session&)>& body) {
+int run_on_master(comm::Session& session, const Body& body) {
   try {
     return body(session);
   } catch (const pool::TaskError& e) {
@@ -30,7 +30,7 @@ int run_on_master(comm::Session& session, const std::function<int(comm::Session&
 
 }  // namespace
 
-int run_body(int& argc, char**& argv, const std::function<int(comm::Session&)>& body) {
+int run_body(int& argc, char**& argv, const Body& body) {
   if (const auto status = start_ranks(argc, argv)) return *status;
   int code = 0;
   std::optional<comm::Session> session;

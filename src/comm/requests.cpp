@@ -49,7 +49,6 @@ struct Requests::Impl {
 
   explicit Impl(const Session& of)
       : session{of}, roster{Roster::of(session)}, nodes{Nodes::of(session)}, mailbox{session} {
-    if (nodes.is_one()) return;
     if (session.impl().concurrent) {
       thread = start_thread(
           "echelon-requests", [](void* impl) { static_cast<Impl*>(impl)->run(); }, this);
@@ -194,6 +193,7 @@ struct Requests::Impl {
   }
 
   Call send(int to, Packer& request, std::uint32_t object, std::function<void()> answered) {
+    if (to == session.rank()) throw std::logic_error{"a rank does not ask itself"};
     if (roster.is_lost(to)) throw roster.error(to, "it kept what this rank wants");
     const std::uint64_t token = ++last_token;
     request.patch(0, Head{Kind::request, Result::done, object, token});
@@ -275,7 +275,7 @@ Requests::Object::Object(const Session& session, Handler handler)
 
 Requests::Object::~Object() {
   Impl& impl = *requests_.impl_;
-  if (!impl.nodes.is_one() && std::uncaught_exceptions() == exceptions_at_start_ && !impl.roster.has_losses()) {
+  if (std::uncaught_exceptions() == exceptions_at_start_ && !impl.roster.has_losses()) {
     try {
       session_.barrier();
     } catch (...) {  // a rank was lost: who waits for it learns that otherwise

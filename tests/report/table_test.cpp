@@ -143,6 +143,30 @@ TEST(run_table, one_repetition_has_no_median) {
             "load balance 0.750   communication efficiency 0.800   parallel efficiency 0.600\n");
 }
 
+TEST(run_table, fill_has_its_own_words) {
+  measure::Record record = pi_record();
+  record.command = "fill";
+  record.parameters = {{"seed", std::uint64_t{7}}};
+  record.result = {{"file", std::string{"x.npy"}},
+                   {"size", std::uint64_t{1'000'000}},
+                   {"bytes", std::uint64_t{8'000'128}},
+                   {"mean", 0.5001788021099828},
+                   {"checksum", std::uint64_t{2607208952862336286U}},
+                   {"time_s", 0.004},
+                   {"doubles_per_s", 250e6},
+                   {"bytes_per_s", 2.0e9}};
+  record.repetitions_s = {0.004};
+  record.ranks.pop_back();
+  EXPECT_EQ(run_table(record),
+            "x.npy: 7.6 MiB   mean 0.5001788021099828   checksum 2607208952862336286\n"
+            "1000000 doubles in 0.0040 s, 250e6 doubles/s, 2.00 GB/s   seed 7, avx2, 2 ranks x 1 thread\n"
+            "\n"
+            "rank  host    cpus  blocks  doubles  compute s  communicate s    wait s  cpu %  doubles/s\n"
+            "   0  node-1  0-1        3      900     0.4500         0.0123  0.000010     75     2.00e3\n"
+            "\n"
+            "load balance 0.750   communication efficiency 0.800   parallel efficiency 0.600\n");
+}
+
 TEST(run_table, command_without_words_of_its_own_has_general_ones) {
   measure::Record record = pi_record();
   record.command = "new";

@@ -1,9 +1,6 @@
 #pragma once
 
-#include <functional>
-#include <type_traits>
-
-#include <echelon/comm/session.hpp>
+#include <echelon/app/body.hpp>
 
 namespace echelon::app {
 
@@ -16,19 +13,11 @@ namespace echelon::app {
 /// ranks that wait for it throw comm::RankLost, and end too.
 ///
 /// `program -n RANKS ...` starts the ranks itself, as for echelon::run.
-[[nodiscard]] int run_parallel(int& argc, char**& argv, const std::function<int(comm::Session&)>& body);
+[[nodiscard]] int run_parallel(int& argc, char**& argv, const Body& body);
 
-template <typename Body>
-requires std::is_invocable_v<Body&, comm::Session&>
-[[nodiscard]] int parallel(int& argc, char**& argv, Body body) {
-  return run_parallel(argc, argv, [&](comm::Session& session) -> int {
-    if constexpr (std::is_void_v<std::invoke_result_t<Body&, comm::Session&>>) {
-      body(session);
-      return 0;
-    } else {
-      return body(session);
-    }
-  });
+template <typename F>
+[[nodiscard]] int parallel(int& argc, char**& argv, F body) {
+  return run_parallel(argc, argv, make_body(body));
 }
 
 }  // namespace echelon::app

@@ -1,10 +1,6 @@
 #pragma once
 
-#include <functional>
-#include <type_traits>
-#include <utility>
-
-#include <echelon/comm/session.hpp>
+#include <echelon/app/body.hpp>
 
 namespace echelon::app {
 
@@ -14,19 +10,11 @@ namespace echelon::app {
 ///
 /// `program -n RANKS ...` starts the ranks itself, as `echelon -n` does: with Open MPI's mpirun, so that the job
 /// outlives a rank. The two arguments are gone from argv then.
-[[nodiscard]] int run_body(int& argc, char**& argv, const std::function<int(comm::Session&)>& body);
+[[nodiscard]] int run_body(int& argc, char**& argv, const Body& body);
 
-template <typename Body>
-requires std::is_invocable_v<Body&, comm::Session&>
-[[nodiscard]] int run(int& argc, char**& argv, Body body) {
-  return run_body(argc, argv, [&](comm::Session& session) -> int {
-    if constexpr (std::is_void_v<std::invoke_result_t<Body&, comm::Session&>>) {
-      body(session);
-      return 0;
-    } else {
-      return body(session);
-    }
-  });
+template <typename F>
+[[nodiscard]] int run(int& argc, char**& argv, F body) {
+  return run_body(argc, argv, make_body(body));
 }
 
 }  // namespace echelon::app

@@ -50,7 +50,7 @@ class Requests {
 
     /// A message to be filled with what is asked.
     [[nodiscard]] Packer request() const;
-    /// Asks, and waits for the answer; nothing where it took longer, and is not to come any more.
+    /// Asks another rank, and waits for the answer; nothing where it took longer, and is not to come any more.
     [[nodiscard]] std::optional<Bytes> ask(int to, Packer& request, Until until = std::nullopt);
 
     /// For who waits for something else: answers what others ask of this rank, as its thread would, but at once.
