@@ -1,3 +1,4 @@
+#include <chrono>
 #include <cstdlib>
 #include <string>
 #include <utility>
@@ -28,12 +29,14 @@ TEST(counter, table_has_the_counter_the_speed_and_a_line_a_rank) {
   EXPECT_THAT(table[4], MatchesRegex("rank  host +cpus +increments +communicate s +wait s +cpu % +increments/s"));
 }
 
-// tests/nightly.sh does it a hundred times.
+// tests/nightly.sh does it a hundred times. Four ranks take turns on fewer CPUs: where other programs want these as
+// well, each of the 400000 turns may wait for one of theirs.
 TEST(counter, four_ranks_times_a_hundred_thousand_is_exact) {
   const char* times = std::getenv("ECHELON_COUNTER_RUNS");
-  for (int run = 0; run < (times == nullptr ? 2 : std::atoi(times)); ++run) {
+  for (int run = 0; run < (times == nullptr ? 1 : std::atoi(times)); ++run) {
     for (const char* method : {"--atomic", "--lock"}) {
-      const Outcome outcome = run_echelon({"-n", "4", "counter", "--increments", "1e5", "--quiet", method});
+      const Outcome outcome = run_echelon({"-n", "4", "counter", "--increments", "1e5", "--quiet", method},
+                                          {.limit = std::chrono::seconds{300}});
       EXPECT_EQ(outcome.exit_code, 0) << outcome;
       EXPECT_EQ(outcome.out, "400000\n") << method;
       EXPECT_EQ(outcome.err, "");
