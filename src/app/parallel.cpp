@@ -6,6 +6,7 @@
 #include <echelon/app/parallel.hpp>
 #include <echelon/base/error.hpp>
 #include <echelon/comm/backoff.hpp>
+#include <echelon/comm/nodes.hpp>
 #include <echelon/comm/roster.hpp>
 #include <echelon/launch/outcome.hpp>
 
@@ -16,30 +17,40 @@ namespace {
 
 using base::ExitCode;
 
-/// This rank's body has failed. Where the master fails as well, as all do over a wrong option, it alone says why.
-[[noreturn]] void leave(const comm::Session& session, comm::Roster& roster, ExitCode code, const std::string& why) {
-  constexpr std::chrono::seconds longest{1};  // how much later the master may fail for that
-  if (session.is_master()) {
-    roster.give_up();
-    tell(code, why);
-    launch::tell_outcome(static_cast<int>(code));
-  } else {
-    const auto end = std::chrono::steady_clock::now() + longest;
-    for (comm::Backoff backoff; !roster.master_gave_up() && std::chrono::steady_clock::now() < end;) backoff.pause();
-    if (!roster.master_gave_up()) session.abort(code, why);
-  }
+/// Says why the run ends, to people, to the other ranks, and to who started them.
+[[noreturn]] void end(const comm::Session& session, comm::Roster& roster, comm::Roster::End why,
+                      const std::string& what) {
+  tell(why.code, what);
+  roster.give_up(why);
+  launch::tell_outcome(static_cast<int>(why.code));
+  session.leave(why.code);
+}
+
+/// Another rank has said why.
+[[noreturn]] void leave(const comm::Session& session, base::ExitCode code) {
+  if (session.is_master()) launch::tell_outcome(static_cast<int>(code));
   session.leave(code);
 }
 
+/// This rank's body has failed. Where the master fails as well, as all do over a wrong option, it alone says why.
+[[noreturn]] void fail(const comm::Session& session, comm::Roster& roster, ExitCode code, const std::string& what) {
+  if (session.is_master()) end(session, roster, {session.rank(), code}, what);
+  constexpr std::chrono::seconds longest{1};  // how much later the master may fail for that
+  const auto until = std::chrono::steady_clock::now() + longest;
+  for (comm::Backoff backoff; std::chrono::steady_clock::now() < until; backoff.pause()) {
+    if (const auto why = roster.end()) leave(session, why->code);
+  }
+  const std::string place =
+      "rank " + std::to_string(session.rank()) + " on " + comm::Nodes::of(session).host(session.rank()) + ": ";
+  end(session, roster, {session.rank(), code}, place + what);
+}
+
 /// Another rank is gone. The master says so, or the first of those that are left.
-[[noreturn]] void leave_lost(const comm::Session& session, comm::Roster& roster, const std::string& why) {
+[[noreturn]] void lose(const comm::Session& session, comm::Roster& roster, const comm::RankLost& error) {
+  if (const auto why = roster.end()) leave(session, why->code);
   int first = 0;
   while (roster.is_lost(first)) ++first;
-  if (session.rank() == first && !roster.master_gave_up()) {
-    roster.give_up();
-    tell(ExitCode::broken, why);
-    launch::tell_outcome(static_cast<int>(ExitCode::broken));
-  }
+  if (session.rank() == first) end(session, roster, {error.rank, ExitCode::broken}, error.what());
   session.leave(ExitCode::broken);
 }
 
@@ -61,13 +72,13 @@ int run_parallel(int& argc, char**& argv, const Body& body) {
     code = body(*session);
     session->barrier();  // nobody ends before all have: who is lost until here is missed
   } catch (const comm::RankLost& e) {
-    leave_lost(*session, *roster, e.what());
+    lose(*session, *roster, e);
   } catch (const base::UsageError& e) {
-    leave(*session, *roster, ExitCode::usage, e.what());
+    fail(*session, *roster, ExitCode::usage, e.what());
   } catch (const std::exception& e) {
-    leave(*session, *roster, ExitCode::broken, e.what());
+    fail(*session, *roster, ExitCode::broken, e.what());
   } catch (...) {
-    leave(*session, *roster, ExitCode::broken, "the program threw something that is not a std::exception");
+    fail(*session, *roster, ExitCode::broken, "the program threw something that is not a std::exception");
   }
   std::fflush(stdout);
   if (!session->is_master()) return 0;

@@ -352,6 +352,9 @@ struct LivenessMonitor::Impl {
         if (frame.kind == Kind::answer && connection.unanswered > 0) {
           --connection.unanswered;
           publish(connection.rank, Answer{connection.rank, frame.content[0], frame.content[1]});
+        } else if (frame.kind == Kind::gave_up) {
+          publish(connection.rank, Lost{connection.rank, Lost::Cause::gave_up, frame.content[0]});
+          leave(connection, Stage::ended);
         } else if (frame.kind == Kind::goodbye) {
           leave(connection, Stage::left);
         } else if (frame.kind != Kind::heartbeat) {

@@ -210,4 +210,10 @@ void LivenessBeacon::goodbye() {
   impl_->wakeup.signal();  // for the thread to send what could not be sent yet
 }
 
+void LivenessBeacon::give_up(std::uint64_t code) {
+  impl_->goodbye_is_said = true;  // and this takes its place
+  (void)impl_->send({.kind = Frame::Kind::gave_up, .content = {code, 0}});
+  impl_->wakeup.signal();
+}
+
 }  // namespace echelon::comm

@@ -28,13 +28,14 @@ namespace echelon::comm {
 ///   answer(value, answer) ->
 ///   goodbye       ->         either way: my closing is no loss
 ///                 <- goodbye
+///   gave_up(code) ->         my closing is a loss, and this is why
 ///                 <- end     the process is to end at once
 struct Frame {
-  enum class Kind : std::uint32_t { hello = 1, welcome, ready, heartbeat, request, answer, goodbye, end };
+  enum class Kind : std::uint32_t { hello = 1, welcome, ready, heartbeat, request, answer, goodbye, gave_up, end };
 
   Kind kind{};
   std::int32_t rank = 0;                   ///< of hello
-  std::array<std::uint64_t, 2> content{};  ///< a secret, or a request's value and its answer
+  std::array<std::uint64_t, 2> content{};  ///< a secret, a request's value and its answer, or a code
 };
 static_assert(sizeof(Frame) == 24 && std::is_trivially_copyable_v<Frame>);
 

@@ -46,9 +46,18 @@ struct Requests::Impl {
     std::optional<Bytes> answer;  // head included
     std::function<void()> answered;
   };
+  struct Retired {
+    MPI_Request all_have;  // retired it
+    std::uint32_t object;
+    std::shared_ptr<void> owner;
+  };
 
   explicit Impl(const Session& of)
-      : session{of}, roster{Roster::of(session)}, nodes{Nodes::of(session)}, mailbox{session} {
+      : session{of},
+        roster{Roster::of(session)},
+        nodes{Nodes::of(session)},
+        mailbox{session},
+        retirements{session.impl().world, boost::mpi::comm_duplicate} {
     if (session.impl().concurrent) {
       thread = start_thread(
           "echelon-requests", [](void* impl) { static_cast<Impl*>(impl)->run(); }, this);
@@ -62,11 +71,21 @@ struct Requests::Impl {
   }
 
   ~Impl() {
+    // All ranks end their sessions, so all retire what is left: MPI must not end before that is known.
+    Backoff backoff;
+    while (!retired.empty() && !roster.has_losses()) {
+      {
+        const std::lock_guard lock{mutex};
+        poll();
+      }
+      backoff.pause();
+    }
     if (thread.joinable()) {
       stopping.store(true, std::memory_order_relaxed);
       thread.join();
     }
     std::erase(session.impl().services, &service);
+    if (roster.has_losses()) new boost::mpi::communicator{retirements};  // to free it would wait for the lost ones
   }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
@@ -102,6 +121,7 @@ struct Requests::Impl {
       take(*message);
     }
     any = any || mailbox.has_moved();
+    free_retired();
     if (roster.has_losses()) forget_lost();
     for (std::size_t left = pending.size(); left > 0; --left) {
       Pending one = std::move(pending.front());
@@ -182,6 +202,17 @@ struct Requests::Impl {
     mailbox.send(one.from, scratch);
   }
 
+  /// In order, as all ranks retire their objects in the same.
+  void free_retired() {
+    while (!retired.empty()) {
+      int done = 0;
+      check(MPI_Test(&retired.front().all_have, &done, MPI_STATUS_IGNORE), "MPI_Test");
+      if (done == 0) return;
+      handlers.erase(retired.front().object);
+      retired.pop_front();
+    }
+  }
+
   void forget_lost() {
     if (roster.lost().size() == forgotten) return;
     const std::vector<int> lost = roster.lost();
@@ -246,6 +277,8 @@ struct Requests::Impl {
   std::deque<Pending> pending;
   std::map<std::uint64_t, Asked> asked;
   std::uint64_t last_token = 0;
+  boost::mpi::communicator retirements;
+  std::deque<Retired> retired;
   std::size_t forgotten = 0;
   Packer scratch;
   std::exception_ptr failure;
@@ -266,7 +299,7 @@ Requests::Requests(const Session& session) : impl_{std::make_unique<Impl>(sessio
 Requests::~Requests() = default;
 
 Requests::Object::Object(const Session& session, Handler handler)
-    : session_{session}, requests_{Requests::of(session)}, exceptions_at_start_{std::uncaught_exceptions()} {
+    : session_{session}, requests_{Requests::of(session)} {
   Impl& impl = *requests_.impl_;
   const std::lock_guard lock{impl.mutex};
   id_ = impl.next_object++;
@@ -274,15 +307,18 @@ Requests::Object::Object(const Session& session, Handler handler)
 }
 
 Requests::Object::~Object() {
+  if (retired_) return;  // with the lock held
+  const std::lock_guard lock{requests_.impl_->mutex};
+  requests_.impl_->handlers.erase(id_);
+}
+
+void Requests::Object::retire(std::shared_ptr<void> owner) {
   Impl& impl = *requests_.impl_;
-  if (std::uncaught_exceptions() == exceptions_at_start_ && !impl.roster.has_losses()) {
-    try {
-      session_.barrier();
-    } catch (...) {  // a rank was lost: who waits for it learns that otherwise
-    }
-  }
   const std::lock_guard lock{impl.mutex};
-  impl.handlers.erase(id_);
+  retired_ = true;
+  MPI_Request all_have = MPI_REQUEST_NULL;
+  check(MPI_Ibarrier(impl.retirements, &all_have), "MPI_Ibarrier");
+  impl.retired.push_back({all_have, id_, std::move(owner)});
 }
 
 Packer Requests::Object::request() const {
@@ -328,6 +364,8 @@ Requests::Call Requests::Object::send(int to, Packer& request, std::function<voi
 }
 
 std::optional<Bytes> Requests::Object::answer(Call call) { return requests_.impl_->take_answer(call); }
+
+void Requests::Object::forget(Call call) { requests_.impl_->asked.erase(call.token); }
 
 void Requests::Object::poll() { requests_.impl_->poll(); }
 

@@ -12,8 +12,27 @@ namespace {
 
 /// A machine where ranks share a CPU with many others may need some of it.
 constexpr std::chrono::seconds connect_limit{60};
-/// What the master asks of the others by their connection: to know that a rank is lost, or, 0, that it gives up.
-constexpr std::uint64_t giving_up = 0;
+/// What ranks tell each other by their connections, in a word: that a rank is lost, and why, where it has said so.
+struct Notice {
+  int lost;
+  std::optional<Roster::End> why;
+};
+constexpr unsigned rank_bits = 28;
+constexpr std::uint64_t rank_mask = (std::uint64_t{1} << rank_bits) - 1;
+
+std::uint64_t encode(const Notice& notice) {
+  const auto lost = static_cast<std::uint64_t>(notice.lost);
+  if (!notice.why) return lost;
+  const auto rank = static_cast<std::uint64_t>(notice.why->rank) + 1;
+  return lost | rank << rank_bits | static_cast<std::uint64_t>(notice.why->code) << 2 * rank_bits;
+}
+
+Notice decode(std::uint64_t word) {
+  const auto lost = static_cast<int>(word & rank_mask);
+  const std::uint64_t rank = word >> rank_bits & rank_mask;
+  if (rank == 0) return {lost, std::nullopt};
+  return {lost, Roster::End{static_cast<int>(rank - 1), static_cast<base::ExitCode>(word >> 2 * rank_bits)}};
+}
 
 }  // namespace
 
@@ -44,9 +63,11 @@ Roster::Roster(const Session& session)
       for (const auto& one : impl_->monitor->news()) {
         const auto* loss = std::get_if<LivenessMonitor::Lost>(&one);
         if (loss == nullptr || is_lost(loss->rank)) continue;
-        mark(loss->rank);
+        Notice notice{loss->rank, std::nullopt};
+        if (loss->cause == LivenessMonitor::Lost::Cause::gave_up) notice.why = decode(loss->code).why;
+        lose(notice.lost, notice.why);
         for (int rank = 1; rank < session_.size(); ++rank) {
-          if (!is_lost(rank)) impl_->monitor->request(rank, static_cast<std::uint64_t>(loss->rank));
+          if (!is_lost(rank)) impl_->monitor->request(rank, encode(notice));
         }
       }
     };
@@ -55,19 +76,14 @@ Roster::Roster(const Session& session)
   }
   invitation = all_gather(session, invitation).front();
   if (!session.is_master()) {
+    const auto hear = [this](std::uint64_t word) {
+      const Notice notice = decode(word);
+      lose(notice.lost, notice.why);
+      return std::uint64_t{0};
+    };
+    const auto lose_master = [this] { lose(0, std::nullopt); };
     impl_->beacon.emplace(session.rank(), invitation, options,
-                          LivenessBeacon::Handlers{.answer =
-                                                       [this](std::uint64_t what) {
-                                                         if (what == giving_up) {
-                                                           gave_up_.store(true, std::memory_order_release);
-                                                           mark(0);
-                                                         } else {
-                                                           mark(static_cast<int>(what));
-                                                         }
-                                                         return std::uint64_t{0};
-                                                       },
-                                                   .master_lost = [this] { mark(0); },
-                                                   .ended = {}},
+                          LivenessBeacon::Handlers{.answer = hear, .master_lost = lose_master, .ended = {}},
                           connect_limit);
     return;
   }
@@ -87,11 +103,21 @@ Roster::~Roster() {
   for (const int rank : lost()) session_.lose(rank);
 }
 
-void Roster::mark(int rank) noexcept {
+void Roster::lose(int rank, std::optional<End> why) noexcept {
   const std::lock_guard lock{mutex_};
-  if (lost_[static_cast<std::size_t>(rank)].exchange(true)) return;
-  order_.push_back(rank);
-  losses_.fetch_add(1, std::memory_order_release);
+  const auto mark = [&](int one) {
+    if (lost_[static_cast<std::size_t>(one)].exchange(true)) return;
+    order_.push_back(one);
+    losses_.fetch_add(1, std::memory_order_release);
+  };
+  if (why && !end_) end_ = why;
+  if (why && why->rank != session_.rank()) mark(why->rank);  // before the one that left because of it
+  mark(rank);
+}
+
+std::optional<Roster::End> Roster::end() const {
+  const std::lock_guard lock{mutex_};
+  return end_;
 }
 
 std::vector<int> Roster::lost() const {
@@ -108,13 +134,19 @@ void Roster::check(std::string_view meaning) const {
   if (has_losses()) throw error(lost().front(), meaning);
 }
 
-void Roster::give_up() {
-  if (!impl_->monitor) return;
-  for (int rank = 1; rank < session_.size(); ++rank) {
-    if (!is_lost(rank)) impl_->monitor->request(rank, giving_up);
+void Roster::give_up(End why) {
+  const std::uint64_t notice = encode({session_.rank(), why});
+  if (impl_->monitor) {
+    for (int rank = 1; rank < session_.size(); ++rank) {
+      if (!is_lost(rank)) impl_->monitor->request(rank, notice);
+    }
+    impl_->monitor->goodbye();  // all of this is sent when it returns
+    impl_->monitor.reset();
   }
-  impl_->monitor->goodbye();  // all of this is sent when it returns
-  impl_->monitor.reset();
+  if (impl_->beacon) {
+    impl_->beacon->give_up(notice);
+    impl_->beacon.reset();
+  }
 }
 
 }  // namespace echelon::comm

@@ -2,6 +2,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -80,6 +81,7 @@ class SharedMemoryFolder {
   SharedMemoryFolder& operator=(const SharedMemoryFolder&) = delete;
 
   void make() {
+    sweep();
     std::string path = fmt::format("/dev/shm/echelon-{}-XXXXXX", getpid());
     if (mkdtemp(path.data()) != nullptr) path_ = path;
   }
@@ -93,6 +95,16 @@ class SharedMemoryFolder {
   }
 
  private:
+  /// Takes away what starters that were killed have left.
+  static void sweep() {
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator{"/dev/shm", ignored}) {
+      int starter = 0;
+      if (std::sscanf(entry.path().filename().c_str(), "echelon-%d-", &starter) != 1 || starter <= 0) continue;
+      if (kill(starter, 0) != 0 && errno == ESRCH) std::filesystem::remove_all(entry.path(), ignored);
+    }
+  }
+
   std::string path_;
 };
 

@@ -114,7 +114,9 @@ Blocks::Blocks(const comm::Session& session, std::vector<std::uint64_t> starts) 
   impl_ = std::make_unique<Impl>(session, std::move(starts));
 }
 
-Blocks::~Blocks() = default;
+Blocks::~Blocks() {
+  if (impl_ && impl_->object) impl_->object->retire(std::move(impl_));
+}
 
 std::byte* Blocks::local() const noexcept { return impl_->block(static_cast<std::size_t>(impl_->session.rank())); }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <map>
 #include <string>
 #include <utility>
@@ -96,11 +97,8 @@ class Hub {
     drain();
   }
 
-  /// Of the items that are there now, what one consumer may take at once so that the others get as many.
-  [[nodiscard]] std::uint64_t fair_share() const {
-    const int consumers = std::max(1, ends_.consumers.load(std::memory_order_relaxed));
-    return std::max<std::uint64_t>(1, ring_.items() / static_cast<std::uint64_t>(consumers));
-  }
+  /// Nobody else takes what one consumer holds before it is wanted.
+  [[nodiscard]] bool has_one_taker() const { return ends_.consumers.load() == 1; }
 
  private:
   struct Rank {
@@ -221,7 +219,8 @@ class Clerk {
   /// Answered with at least one item, or at the end, or at the last with none.
   bool get(int from, comm::Unpacker request, comm::Packer& to, bool last) {
     constexpr std::size_t most_bytes = 256 << 10;
-    const std::uint64_t most = std::min(request.get<std::uint64_t>(), hub_.fair_share());
+    const auto asked_for = request.get<std::uint64_t>();
+    const std::uint64_t most = hub_.has_one_taker() ? asked_for : 1;
     const std::size_t head = to.size();
     std::uint64_t count = 0;
     to.put(Got::nothing);
@@ -262,7 +261,7 @@ class Branch {
       {
         const auto lock = object_.lock();
         settle();
-        if (!sending_.token || in_outbox_ < capacity_) {
+        if (!sending_.token || in_message_ + in_outbox_ < capacity_) {
           pack(outbox_, item);
           ++in_outbox_;
           if (!sending_.token) send_outbox();
@@ -297,13 +296,18 @@ class Branch {
     return Got::item;
   }
 
-  void close_put() {
+  /// What is on its way gets in before, but where that takes too long.
+  void close_put(Until until) {
     comm::Backoff backoff{yields_at_once_};
     for (;;) {
       {
         const auto lock = object_.lock();
         settle();
         if (!sending_.token) break;
+        if (is_over(until)) {
+          object_.forget(std::exchange(sending_, {}));
+          break;
+        }
         object_.poll();
       }
       backoff.pause();
@@ -324,6 +328,7 @@ class Branch {
   void send_outbox() {
     outbox_.patch(object_.request().size() + sizeof(Ask), in_outbox_);
     sending_ = object_.send(home_, outbox_, [this] { follow_up(); });
+    in_message_ = in_outbox_;
     clear_outbox();
   }
   /// Where the last message was answered, the next goes out.
@@ -376,6 +381,7 @@ class Branch {
   const bool yields_at_once_;
   comm::Packer outbox_;  // what is to follow the message that is on its way
   std::uint64_t in_outbox_ = 0;
+  std::uint64_t in_message_ = 0;  // that is on its way
   comm::Requests::Call sending_;
   std::exception_ptr failure_;
   comm::Bytes inbox_;
@@ -441,10 +447,10 @@ struct Channel::Impl {
     return true;
   }
 
-  void close_put() {
+  void close_put(Until until = std::nullopt) {
     if (!std::exchange(may_put, false)) return;
     if (branch) {
-      branch->close_put();
+      branch->close_put(until);
     } else {
       hub.close_put(session.rank());
     }
@@ -459,6 +465,7 @@ struct Channel::Impl {
   }
 
   const comm::Session& session;
+  const int exceptions_at_start = std::uncaught_exceptions();
   const Options options;
   comm::Nodes& nodes;
   const std::vector<Role> roles;
@@ -476,11 +483,15 @@ Channel::Channel(const comm::Session& session, Role role, const Options& options
     : impl_{std::make_unique<Impl>(session, role, options)} {}
 
 Channel::~Channel() {
+  // An exception that leaves the queue's scope is not to wait for ranks that may wait for this one.
+  constexpr std::chrono::seconds longest{1};
+  const bool hurries = std::uncaught_exceptions() > impl_->exceptions_at_start;
   try {
-    impl_->close_put();
+    impl_->close_put(hurries ? Until{Clock::now() + longest} : std::nullopt);
     impl_->close_get();
   } catch (...) {  // who is left learns of it by what is lost
   }
+  if (impl_->object) impl_->object->retire(std::move(impl_));
 }
 
 bool Channel::put(comm::Packer& item, Until until) {
@@ -492,6 +503,10 @@ bool Channel::put(comm::Packer& item, Until until) {
     try {
       return impl_->branch->put(item.view(), until);
     } catch (const std::logic_error& e) {  // as it came from the home
+      throw Closed(e.what());
+    } catch (const comm::RankLost& e) {
+      if (!impl_->options.ends_with_producers || impl_->roles[static_cast<std::size_t>(e.rank)] != Role::consumer)
+        throw;
       throw Closed(e.what());
     }
   }

@@ -119,7 +119,9 @@ struct Lock::Impl {
 
 Lock::Lock(const comm::Session& session) : impl_{std::make_unique<Impl>(session)} {}
 
-Lock::~Lock() = default;
+Lock::~Lock() {
+  if (impl_ && impl_->object) impl_->object->retire(std::move(impl_));
+}
 
 bool Lock::lock_until(detail::Until until) {
   if (impl_->held) {

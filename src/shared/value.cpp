@@ -78,7 +78,9 @@ Cell::Cell(const comm::Session& session, std::uint8_t bytes, std::uint64_t initi
   session.barrier();
 }
 
-Cell::~Cell() = default;
+Cell::~Cell() {
+  if (impl_ && impl_->object) impl_->object->retire(std::move(impl_));
+}
 
 std::uint64_t Cell::ask(Operation operation, std::uint64_t operand, std::uint64_t expected) {
   comm::Packer request = impl_->object->request();

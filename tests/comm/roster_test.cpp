@@ -17,7 +17,7 @@ TEST(roster, has_no_losses_while_all_are_there) {
   EXPECT_FALSE(roster.has_losses());
   EXPECT_TRUE(roster.lost().empty());
   EXPECT_FALSE(roster.is_master_lost());
-  EXPECT_FALSE(roster.master_gave_up());
+  EXPECT_FALSE(roster.end());
   for (int rank = 0; rank < session().size(); ++rank) EXPECT_FALSE(roster.is_lost(rank));
   EXPECT_NO_THROW(roster.check("nothing"));
   EXPECT_EQ(&Roster::of(session()), &roster);

@@ -76,14 +76,14 @@ inline void expect_only_notes(const Outcome& outcome) {
   for (const std::string& line : lines(outcome.err)) EXPECT_TRUE(line.starts_with("echelon: note: ")) << line;
 }
 
-/// Shared memory that runs have left behind: folders that are named after the process that started the run.
+/// Shared memory that this test's runs have left behind: folders that are named after the process that started the run.
 inline std::vector<std::string> memory_left() {
   std::vector<std::string> left;
   for (const auto& entry : std::filesystem::directory_iterator{"/dev/shm"}) {
     const std::string name = entry.path().filename();
     int starter = 0;
     if (std::sscanf(name.c_str(), "echelon-%d-", &starter) != 1) continue;
-    if (kill(starter, 0) != 0) left.push_back(name);
+    if (RunningProgram::started().contains(starter) && kill(starter, 0) != 0) left.push_back(name);
   }
   return left;
 }

@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -125,6 +126,12 @@ inline std::ostream& operator<<(std::ostream& stream, const Outcome& outcome) {
 /// A command (found by PATH) with its arguments, started without a shell in a process group of its own.
 class RunningProgram {
  public:
+  /// All that this process has ever started.
+  static std::set<pid_t>& started() {
+    static std::set<pid_t> pids;
+    return pids;
+  }
+
   RunningProgram(const std::vector<std::string>& command, RunOptions options) : options_{std::move(options)} {
     // What loses its parent becomes a child of this process, so that nothing that is left over stays unseen.
     prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -147,6 +154,7 @@ class RunningProgram {
       execvpe(argv[0], argv.data(), envp.data());
       _exit(127);
     }
+    started().insert(pid_);
     setpgid(pid_, pid_);  // also here: nobody knows which of the two comes first
     close(out[1]);
     close(err[1]);

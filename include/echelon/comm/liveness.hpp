@@ -47,9 +47,11 @@ class LivenessMonitor {
     enum class Cause {
       closed,  ///< the process ended, or left without a goodbye
       silent,  ///< it, or its node, is stopped or cut off; or it does not read what it is sent
+      gave_up,  ///< it ends because of an error of its own, as it has said
     };
     int rank = 0;
     Cause cause = Cause::closed;
+    std::uint64_t code = 0;  ///< of who gave up, what it said
   };
   struct Answer {
     int rank = 0;
@@ -121,6 +123,9 @@ class LivenessBeacon {
   /// This rank leaves as planned: that its connection closes is no loss, even if the process ends right after this.
   /// Until that closes, requests are answered and the master can be lost.
   void goodbye();
+
+  /// This rank ends because of an error: it is lost, and `code` says why. The connection closes with the beacon.
+  void give_up(std::uint64_t code);
 
  private:
   struct Impl;

@@ -38,15 +38,19 @@ class Requests {
     int to = 0;
   };
 
-  /// An object of this rank as the others know it; destroyed by all when all have no more to ask.
+  /// An object of this rank as the others know it.
   class Object {
    public:
     /// Collective.
     Object(const Session& session, Handler handler);
-    /// Collective, but for a rank that is leaving by an exception, or where one was lost.
+    /// Nothing is answered any more. Where others may still ask, retire() comes first.
     ~Object();
     Object(const Object&) = delete;
     Object& operator=(const Object&) = delete;
+
+    /// This rank has no more to ask. `owner`, of which this is a part, is destroyed when that is so of all ranks, or
+    /// with the session. All ranks call it in the same order, and none waits for another.
+    void retire(std::shared_ptr<void> owner);
 
     /// A message to be filled with what is asked.
     [[nodiscard]] Packer request() const;
@@ -61,6 +65,7 @@ class Requests {
     /// `answered` is called on any thread, with the lock held, when answer() would return it.
     Call send(int to, Packer& request, std::function<void()> answered = {});
     [[nodiscard]] std::optional<Bytes> answer(Call call);
+    void forget(Call call);
     /// Lets the others' messages in, and returns; to be called in turn with a pause, while something is waited for.
     void poll();
     [[nodiscard]] std::unique_lock<std::mutex> lock();
@@ -69,7 +74,7 @@ class Requests {
     const Session& session_;
     Requests& requests_;
     std::uint32_t id_;
-    int exceptions_at_start_;
+    bool retired_ = false;
   };
 
  private:

@@ -1,13 +1,16 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <echelon/base/error.hpp>
 #include <echelon/comm/session.hpp>
 
 namespace echelon::comm {
@@ -47,21 +50,26 @@ class Roster {
   /// Throws for the first rank that was lost.
   void check(std::string_view meaning) const;
 
-  /// The master leaves because of an error that it has told: the others may leave without a word.
-  void give_up();
-  [[nodiscard]] bool master_gave_up() const noexcept { return gave_up_.load(std::memory_order_acquire); }
+  /// Why the run ends: the first rank that gave up has said so, and the others may leave without a word.
+  struct End {
+    int rank;  ///< that is lost, or gave up
+    base::ExitCode code;
+  };
+  /// This rank leaves because of an error that it has told. The other ranks' roster loses it, and knows why.
+  void give_up(End why);
+  [[nodiscard]] std::optional<End> end() const;
 
  private:
   struct Impl;
 
-  void mark(int rank) noexcept;
+  void lose(int rank, std::optional<End> why) noexcept;
 
   const Session& session_;
   std::atomic<int> losses_ = 0;
   std::vector<std::atomic<bool>> lost_;
   mutable std::mutex mutex_;
   std::vector<int> order_;
-  std::atomic<bool> gave_up_ = false;
+  std::optional<End> end_;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -42,7 +42,7 @@ class Channel {
   /// Collective; every rank says its own role. Throws base::UsageError where the capacity is none, or no rank produces
   /// or none consumes.
   Channel(const comm::Session& session, Role role, const Options& options);
-  /// Collective where ranks are of several nodes. What is in the queue goes with it.
+  /// Closes this rank's end. What is in the queue goes with it when all have left.
   ~Channel();
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;

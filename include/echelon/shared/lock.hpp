@@ -20,7 +20,6 @@ class Lock {
  public:
   /// Collective.
   explicit Lock(const comm::Session& session);
-  /// Collective where ranks are of several nodes.
   ~Lock();
   Lock(const Lock&) = delete;
   Lock& operator=(const Lock&) = delete;

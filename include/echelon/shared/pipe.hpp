@@ -38,7 +38,8 @@ class Pipe {
     return send_until(item, base::deadline(limit));
   }
 
-  /// The next item; nothing at the end of file: the other end has closed or is lost, and all that it sent was received.
+  /// The next item; nothing at the end of file: the other end has closed, and all that it sent was received, or is
+  /// lost, with what had not yet left its node.
   [[nodiscard]] std::optional<T> receive() { return receive_until(std::nullopt); }
   /// The next item; nothing where there is none now.
   [[nodiscard]] std::optional<T> try_receive() { return receive_until(detail::at_once); }

@@ -20,7 +20,9 @@ struct QueueOptions {
 /// another rank's program: a put or a get takes some 20 ns, whatever the other ranks compute. Ranks of other nodes have
 /// a message carry their items, as many together as came while the last one was on its way, and a thread of Echelon's
 /// own answers, so that there too no one waits for a rank that computes; that thread costs a rank about 1 % of a core.
-/// Such a producer may be ahead of the queue by as many items again as it holds.
+/// Such a producer may be ahead of the queue by as many items again as it holds. A consumer there that is the only one
+/// is given many at once; where there are others it is given one at a time, as nobody is to hold what another could
+/// take.
 ///
 /// For one thread of each rank. Where a producer that has not closed, or a consumer that has not seen the end, is lost,
 /// put() throws comm::RankLost, and get() does when it has given all that came.
