@@ -320,7 +320,7 @@ TEST(turns, of_the_living_are_not_taken_for_those_of_the_lost) {
 /// Processes take turns; one is killed at a random moment. The others go on, or are told of that one; never do two have
 /// the turn, and nobody waits for ever.
 TEST(turns, go_on_or_tell_when_a_rank_is_killed) {
-  constexpr int kills = is_sanitized ? 30 : 300;
+  constexpr int kills = is_sanitized ? 30 : 100;
   constexpr int ranks = 4;
   struct Life {
     std::atomic<std::uint64_t> steps;
