@@ -23,6 +23,7 @@ namespace echelon {
 
 using app::parallel;
 using app::run;
+using base::UsageError;
 using comm::attach;
 using comm::placement;
 using comm::RankLost;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 #include <functional>
 
 #include <boost/mpi/collectives.hpp>
@@ -40,9 +41,17 @@ void detail::gather_bytes(const Session& session, const void* mine, void* all, s
 
 void detail::all_gather_bytes(const Session& session, const void* mine, void* all, std::size_t bytes_a_rank) {
   const int bytes = base::checked_cast<int>(bytes_a_rank);
+  // Where waiting throws, ranks that come later still send and MPI still writes: to memory that stays for that.
+  auto* buffer = new std::vector<char>((static_cast<std::size_t>(session.size()) + 1) * bytes_a_rank);
+  char* own = buffer->data();
+  char* gathered = own + bytes_a_rank;
+  if (bytes_a_rank > 0) std::memcpy(own, mine, bytes_a_rank);
   MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Iallgather(mine, bytes, MPI_BYTE, all, bytes, MPI_BYTE, session.impl().world, &request), "MPI_Iallgather");
+  check(MPI_Iallgather(own, bytes, MPI_BYTE, gathered, bytes, MPI_BYTE, session.impl().world, &request),
+        "MPI_Iallgather");
   wait(session.impl(), request);
+  if (bytes_a_rank > 0) std::memcpy(all, gathered, buffer->size() - bytes_a_rank);
+  delete buffer;
 }
 
 std::vector<std::string> gather(const Session& session, const std::string& mine) {

@@ -102,7 +102,7 @@ struct LivenessMonitor::Impl {
   Impl(int of_ranks, LivenessOptions with, std::function<void()> told)
       : ranks{of_ranks},
         options{with},
-        on_news{std::move(told)},
+        on_loss{std::move(told)},
         unheard(static_cast<std::size_t>(of_ranks)),
         clock{longest_gap(with)} {
     connection_of.resize(static_cast<std::size_t>(ranks));
@@ -124,7 +124,7 @@ struct LivenessMonitor::Impl {
   // ---- what both sides use ----
   const int ranks;
   const LivenessOptions options;
-  const std::function<void()> on_news;
+  const std::function<void()> on_loss;
   Descriptor listener = listen_everywhere();  // the thread's
   const LivenessInvitation invitation = invite_to(listener);
   Wakeup wakeup;
@@ -427,16 +427,16 @@ struct LivenessMonitor::Impl {
 
   /// After Lost, nothing is heard of a rank.
   void publish(int rank, News what) {
+    const bool is_loss = std::holds_alternative<Lost>(what);
     {
       const std::lock_guard lock{mutex};
       const auto index = static_cast<std::size_t>(rank);
-      const bool is_loss = std::holds_alternative<Lost>(what);
       if (unheard.at(index) || (is_loss && leaving)) return;
       if (is_loss) unheard.at(index) = true;
       news.push_back(what);
       any_news.store(true, std::memory_order_relaxed);
     }
-    if (on_news) on_news();
+    if (is_loss && on_loss) on_loss();
   }
 
   // ---- once a period ----
@@ -513,9 +513,9 @@ struct LivenessMonitor::Impl {
   }
 };
 
-LivenessMonitor::LivenessMonitor(int ranks, LivenessOptions options, std::function<void()> on_news) {
+LivenessMonitor::LivenessMonitor(int ranks, LivenessOptions options, std::function<void()> on_loss) {
   if (ranks < 1) throw std::invalid_argument("a session has at least one rank, not " + std::to_string(ranks));
-  impl_ = std::make_unique<Impl>(ranks, options, std::move(on_news));
+  impl_ = std::make_unique<Impl>(ranks, options, std::move(on_loss));
 }
 
 LivenessMonitor::~LivenessMonitor() = default;

@@ -70,7 +70,7 @@ struct Mailbox::Impl {
 
   explicit Impl(const Session& of)
       : session{of},
-        channel{session.impl().world, boost::mpi::comm_duplicate},
+        channel{duplicate(session.impl())},
         peers(static_cast<std::size_t>(session.size())),
         ring(session.size() > 1 ? receives : 0) {
     for (Receive& receive : ring) post(receive);

@@ -1,13 +1,14 @@
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <deque>
-#include <exception>
 #include <map>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <echelon/base/error.hpp>
 #include <echelon/comm/backoff.hpp>
@@ -47,9 +48,11 @@ struct Requests::Impl {
     std::function<void()> answered;
   };
   struct Retired {
-    MPI_Request all_have;  // retired it
     std::uint32_t object;
     std::shared_ptr<void> owner;
+    std::array<std::int64_t, 2> mine{std::int64_t{object}, -std::int64_t{object}};
+    std::array<std::int64_t, 2> most{};
+    MPI_Request all_have = MPI_REQUEST_NULL;  // retired one, and `most` says which
   };
 
   explicit Impl(const Session& of)
@@ -57,7 +60,7 @@ struct Requests::Impl {
         roster{Roster::of(session)},
         nodes{Nodes::of(session)},
         mailbox{session},
-        retirements{session.impl().world, boost::mpi::comm_duplicate} {
+        retirements{duplicate(session.impl())} {
     if (session.impl().concurrent) {
       thread = start_thread(
           "echelon-requests", [](void* impl) { static_cast<Impl*>(impl)->run(); }, this);
@@ -72,14 +75,15 @@ struct Requests::Impl {
 
   ~Impl() {
     // All ranks end their sessions, so all retire what is left: MPI must not end before that is known.
-    Backoff backoff;
-    while (!retired.empty() && !roster.has_losses()) {
-      {
+    try {
+      for (Backoff backoff; !retired.empty() && !roster.has_losses(); backoff.pause()) {
         const std::lock_guard lock{mutex};
         poll();
       }
-      backoff.pause();
+    } catch (const std::exception& e) {
+      session.abort(base::ExitCode::broken, e.what());
     }
+    for (const int rank : roster.lost()) session.lose(rank);  // whose communicators are not freed
     if (thread.joinable()) {
       stopping.store(true, std::memory_order_relaxed);
       thread.join();
@@ -98,9 +102,8 @@ struct Requests::Impl {
       if (const std::unique_lock lock{mutex, std::try_to_lock}; lock) {
         try {
           any = poll();
-        } catch (...) {
-          failure = std::current_exception();  // for the next who asks
-          return;
+        } catch (const std::exception& e) {
+          session.abort(base::ExitCode::broken, e.what());  // others may wait for this rank's answers for ever
         }
       }
       if (any) {
@@ -114,7 +117,6 @@ struct Requests::Impl {
   // ---- with the mutex held ----
 
   bool poll() {
-    if (failure) std::rethrow_exception(failure);
     bool any = false;
     while (auto message = mailbox.receive()) {
       any = true;
@@ -166,8 +168,12 @@ struct Requests::Impl {
 
   bool try_to_answer(const Pending& one, bool last) {
     const auto found = handlers.find(one.head.object);
-    // Its object is not there yet: that rank is still in its constructor.
-    if (found == handlers.end()) return false;
+    if (found == handlers.end()) {
+      // Where its object is not there yet, this rank is still to make it.
+      if (one.head.object >= next_object) return false;
+      answer(one, Result::error, "what is asked is destroyed on rank " + std::to_string(session.rank()) + " already");
+      return true;
+    }
     scratch.clear();
     scratch.put(Head{Kind::answer, Result::done, one.head.object, one.head.token});
     Result result = Result::error;
@@ -175,8 +181,7 @@ struct Requests::Impl {
     int lost = -1;
     try {
       if (!found->second(one.from, Unpacker{std::span{one.request}.subspan(sizeof(Head))}, scratch, last)) return false;
-      mailbox.send(one.from, scratch);
-      return true;
+      result = Result::done;
     } catch (const RankLost& e) {
       result = Result::rank_lost;
       lost = e.rank;
@@ -190,7 +195,11 @@ struct Requests::Impl {
     } catch (const std::exception& e) {
       what = e.what();
     }
-    answer(one, result, what, lost);
+    if (result == Result::done) {
+      mailbox.send(one.from, scratch);  // where this fails, what was taken for the answer is lost: so is this rank
+    } else {
+      answer(one, result, what, lost);
+    }
     return true;
   }
 
@@ -206,9 +215,12 @@ struct Requests::Impl {
   void free_retired() {
     while (!retired.empty()) {
       int done = 0;
-      check(MPI_Test(&retired.front().all_have, &done, MPI_STATUS_IGNORE), "MPI_Test");
+      Retired& first = retired.front();
+      check(MPI_Test(&first.all_have, &done, MPI_STATUS_IGNORE), "MPI_Test");
       if (done == 0) return;
-      handlers.erase(retired.front().object);
+      handlers.erase(first.object);
+      // Where ranks have not the same order, who asks is told; that memory is not taken from them either.
+      if (first.most != first.mine) kept_on.push_back(std::move(first.owner));
       retired.pop_front();
     }
   }
@@ -278,10 +290,10 @@ struct Requests::Impl {
   std::map<std::uint64_t, Asked> asked;
   std::uint64_t last_token = 0;
   boost::mpi::communicator retirements;
-  std::deque<Retired> retired;
+  std::deque<Retired> retired;  // its elements stay where they are: MPI writes to them
+  std::vector<std::shared_ptr<void>> kept_on;
   std::size_t forgotten = 0;
   Packer scratch;
-  std::exception_ptr failure;
   Service service;
   std::atomic<bool> stopping = false;
   std::thread thread;
@@ -316,9 +328,10 @@ void Requests::Object::retire(std::shared_ptr<void> owner) {
   Impl& impl = *requests_.impl_;
   const std::lock_guard lock{impl.mutex};
   retired_ = true;
-  MPI_Request all_have = MPI_REQUEST_NULL;
-  check(MPI_Ibarrier(impl.retirements, &all_have), "MPI_Ibarrier");
-  impl.retired.push_back({all_have, id_, std::move(owner)});
+  auto& one = impl.retired.emplace_back(Impl::Retired{.object = id_, .owner = std::move(owner)});
+  check(MPI_Iallreduce(one.mine.data(), one.most.data(), static_cast<int>(one.mine.size()), MPI_INT64_T, MPI_MAX,
+                       impl.retirements, &one.all_have),
+        "MPI_Iallreduce");
 }
 
 Packer Requests::Object::request() const {

@@ -77,6 +77,17 @@ void wait(const Session::Impl& session, MPI_Request& request) {
   }
 }
 
+boost::mpi::communicator duplicate(const Session::Impl& session) {
+  // What a rank that throws leaves behind is written to when the others come.
+  auto* copy = new MPI_Comm{MPI_COMM_NULL};
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(MPI_Comm_idup(session.world, copy, &request), "MPI_Comm_idup");
+  wait(session, request);
+  const boost::mpi::communicator taken{*copy, boost::mpi::comm_take_ownership};
+  delete copy;
+  return taken;
+}
+
 Session::Session(int& argc, char**& argv) {
   // MPI would end the program, with less to say.
   if (mpi_has_started()) {

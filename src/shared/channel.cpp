@@ -63,6 +63,7 @@ class Hub {
         memory_{session, nodes_.is_here(home) ? ends_bytes(session.size()) + Ring::bytes(ring_options()) : 1},
         ends_{*reinterpret_cast<Ends*>(memory_.data())},
         ranks_{reinterpret_cast<Rank*>(memory_.data() + sizeof(Ends))},
+        ranks_known_{roles.size()},
         ring_{memory_.data() + ends_bytes(session.size()), ring_options(), hooks(session.rank())} {
     if (session.rank() != home) return;
     for (std::size_t rank = 0; rank < roles.size(); ++rank) {
@@ -88,13 +89,26 @@ class Hub {
     return is_end ? Got::end : Got::nothing;
   }
 
+  // The rank is counted out before it is marked: one that is killed in between counts as lost before it had finished.
   void close_put(int rank) {
-    if (of(rank).puts.exchange(false)) ends_.producers.fetch_sub(1);
+    if (of(rank).puts) ends_.producers.fetch_sub(1);
+    of(rank).puts = false;
     drain();
   }
   void close_get(int rank) {
-    if (of(rank).gets.exchange(false)) ends_.consumers.fetch_sub(1);
+    if (of(rank).gets) ends_.consumers.fetch_sub(1);
+    of(rank).gets = false;
     drain();
+  }
+  /// It leaves in the middle, by an exception.
+  void fail(int rank) {
+    if (options_.ends_with_producers) {
+      close_put(rank);
+      close_get(rank);
+    } else if (of(rank).puts || of(rank).gets) {
+      of(rank).failed = true;
+      ends_.failures.fetch_add(1);
+    }
   }
 
   /// Nobody else takes what one consumer holds before it is wanted.
@@ -104,10 +118,12 @@ class Hub {
   struct Rank {
     std::atomic<bool> puts;
     std::atomic<bool> gets;
+    std::atomic<bool> failed;
   };
   struct Ends {
     alignas(128) std::atomic<int> producers;
     std::atomic<int> consumers;
+    std::atomic<int> failures;
   };
 
   static std::uint64_t ends_bytes(int ranks) {
@@ -142,6 +158,12 @@ class Hub {
     return std::nullopt;
   }
   void check_losses(bool is_end) const {
+    if (ends_.failures.load(std::memory_order_relaxed) > 0) {
+      for (std::size_t rank = 0; rank < ranks_known_; ++rank) {
+        if (!ranks_[rank].failed) continue;
+        throw roster_.error(static_cast<int>(rank), "an exception took it out of the queue's scope");
+      }
+    }
     if (!roster_.has_losses()) return;
     if (options_.ends_with_producers) {
       if (!is_end && roster_.is_master_lost()) throw roster_.error(0, "the run ends with it");
@@ -168,11 +190,12 @@ class Hub {
   comm::SharedMemory memory_;
   Ends& ends_;
   Rank* ranks_;
+  std::size_t ranks_known_;
   Ring ring_;
 };
 
 /// What ranks of other nodes ask of the hub.
-enum class Ask : std::uint8_t { put, try_put, get, try_get, close_put, close_get };
+enum class Ask : std::uint8_t { put, try_put, get, try_get, close_put, close_get, fail };
 
 /// Items one after the other, each after its length.
 void pack(comm::Packer& to, std::span<const std::byte> item) {
@@ -194,25 +217,38 @@ class Clerk {
       case Ask::try_get: return get(from, request, to, last || what == Ask::try_get);
       case Ask::close_put: hub_.close_put(from); return true;
       case Ask::close_get: hub_.close_get(from); return true;
+      case Ask::fail: hub_.fail(from); return true;
     }
     return true;
   }
 
  private:
+  /// Of a request that is not all in yet.
+  struct Progress {
+    std::uint64_t items = 0;
+    std::size_t bytes = 0;
+  };
+
   /// Answered when all are in, with how many that are.
   bool put(int from, comm::Unpacker request, comm::Packer& to, bool last) {
     const auto count = request.get<std::uint64_t>();
-    std::uint64_t& done = done_[from];  // of this request, before
-    for (std::uint64_t i = 0; i < count; ++i) {
-      const auto item = unpack(request);
-      if (i < done) continue;
-      if (!hub_.try_put(item)) {
-        if (!last) return false;
-        break;
+    Progress& done = done_[from];
+    (void)request.bytes(done.bytes);
+    try {
+      while (done.items < count) {
+        const std::size_t before = request.rest().size();
+        if (!hub_.try_put(unpack(request))) {
+          if (!last) return false;
+          break;
+        }
+        ++done.items;
+        done.bytes += before - request.rest().size();
       }
-      ++done;
+    } catch (...) {
+      done = {};
+      throw;
     }
-    to.put(std::exchange(done, 0));
+    to.put(std::exchange(done, {}).items);
     return true;
   }
 
@@ -226,7 +262,14 @@ class Clerk {
     to.put(Got::nothing);
     to.put(count);
     Got got = Got::item;
-    while (count < most && to.size() < most_bytes && (got = hub_.try_get(item_)) == Got::item) {
+    while (count < most && to.size() < most_bytes) {
+      try {
+        got = hub_.try_get(item_);
+      } catch (...) {
+        if (count == 0) throw;
+        break;  // what was taken is given first; the next one asks again
+      }
+      if (got != Got::item) break;
       pack(to, item_);
       ++count;
     }
@@ -238,7 +281,7 @@ class Clerk {
   }
 
   Hub& hub_;
-  std::map<int, std::uint64_t> done_;
+  std::map<int, Progress> done_;
   comm::Bytes item_;
 };
 
@@ -296,23 +339,25 @@ class Branch {
     return Got::item;
   }
 
-  /// What is on its way gets in before, but where that takes too long.
-  void close_put(Until until) {
+  /// What is on its way gets in before. Where something was wrong with that, it is closed nonetheless, and thrown.
+  void close_put() {
     comm::Backoff backoff{yields_at_once_};
-    for (;;) {
-      {
-        const auto lock = object_.lock();
-        settle();
-        if (!sending_.token) break;
-        if (is_over(until)) {
-          object_.forget(std::exchange(sending_, {}));
-          break;
-        }
-        object_.poll();
-      }
-      backoff.pause();
+    for (;; backoff.pause()) {
+      const auto lock = object_.lock();
+      follow_up();
+      if (!sending_.token) break;
+      object_.poll();
     }
     close(Ask::close_put);
+    if (failure_) std::rethrow_exception(failure_);
+  }
+  /// What is on its way is let go.
+  void fail() {
+    {
+      const auto lock = object_.lock();
+      object_.forget(std::exchange(sending_, {}));
+    }
+    close(Ask::fail);
   }
   void close_get() { close(Ask::close_get); }
 
@@ -447,10 +492,24 @@ struct Channel::Impl {
     return true;
   }
 
-  void close_put(Until until = std::nullopt) {
+  /// What a branch throws is what the hub would have thrown here.
+  template <typename Do>
+  auto told_as_here(Do what) const {
+    try {
+      return what();
+    } catch (const std::logic_error& e) {
+      throw Closed(e.what());
+    } catch (const comm::RankLost& e) {
+      // A pipe whose other end is lost is closed.
+      if (!options.ends_with_producers || roles[static_cast<std::size_t>(e.rank)] != Role::consumer) throw;
+      throw Closed(e.what());
+    }
+  }
+
+  void close_put() {
     if (!std::exchange(may_put, false)) return;
     if (branch) {
-      branch->close_put(until);
+      branch->close_put();
     } else {
       hub.close_put(session.rank());
     }
@@ -461,6 +520,13 @@ struct Channel::Impl {
       branch->close_get();
     } else {
       hub.close_get(session.rank());
+    }
+  }
+  void fail() {
+    if (branch) {
+      branch->fail();
+    } else {
+      hub.fail(session.rank());
     }
   }
 
@@ -483,13 +549,17 @@ Channel::Channel(const comm::Session& session, Role role, const Options& options
     : impl_{std::make_unique<Impl>(session, role, options)} {}
 
 Channel::~Channel() {
-  // An exception that leaves the queue's scope is not to wait for ranks that may wait for this one.
-  constexpr std::chrono::seconds longest{1};
-  const bool hurries = std::uncaught_exceptions() > impl_->exceptions_at_start;
+  // By an exception the rank leaves in the middle: to the others that is no end, and it must not wait for them.
+  const bool fails = (impl_->may_put || impl_->may_get) && std::uncaught_exceptions() > impl_->exceptions_at_start;
+  for (const auto leave : {&Impl::close_put, &Impl::close_get}) {
+    try {
+      if (!fails) (*impl_.*leave)();
+    } catch (...) {  // who is left learns of it by what is lost
+    }
+  }
   try {
-    impl_->close_put(hurries ? Until{Clock::now() + longest} : std::nullopt);
-    impl_->close_get();
-  } catch (...) {  // who is left learns of it by what is lost
+    if (fails) impl_->fail();
+  } catch (...) {
   }
   if (impl_->object) impl_->object->retire(std::move(impl_));
 }
@@ -526,7 +596,9 @@ Channel::Got Channel::get(comm::Bytes& item, Until until) {
   return got;
 }
 
-void Channel::close_put() { impl_->close_put(); }
+void Channel::close_put() {
+  impl_->told_as_here([&] { impl_->close_put(); });
+}
 
 void Channel::close_get() { impl_->close_get(); }
 

@@ -39,6 +39,17 @@ struct Lock::Impl {
 
   // ---- on the home's node ----
 
+  /// Nothing where somebody else has the turn; throws where that one is gone.
+  std::optional<Ticket> try_take(int rank) {
+    auto ticket = turns.try_take(rank);
+    if (ticket || !roster.has_losses()) return ticket;
+    if (const auto holder = turns.holder_lost([&](int one) { return roster.is_lost(one); })) {
+      throw roster.error(*holder, "it held the lock");
+    }
+    if (roster.is_master_lost()) throw roster.error(0, "the run ends with it");
+    return turns.try_take(rank);  // who is gone is out of the line now
+  }
+
   /// Throws where the rank that has the turn is gone, after this one has left the line.
   void check_holder(int rank, Ticket ticket) {
     if (!roster.has_losses()) return;
@@ -69,7 +80,7 @@ struct Lock::Impl {
         tickets.erase(from);
         return true;
       case Ask::try_lock: {
-        const auto ticket = turns.try_take(from);
+        const auto ticket = try_take(from);
         if (ticket) tickets.emplace(from, *ticket);
         answer.put(ticket.has_value());
         return true;
@@ -141,7 +152,7 @@ void Lock::lock() { (void)lock_until(std::nullopt); }
 bool Lock::try_lock() {
   if (impl_->held) return false;
   if (impl_->nodes.is_here(home)) {
-    impl_->held = impl_->turns.try_take(impl_->session.rank());
+    impl_->held = impl_->try_take(impl_->session.rank());
   } else if (impl_->ask(Ask::try_lock)) {
     impl_->held = Ticket{};
   }
@@ -156,8 +167,11 @@ void Lock::unlock() {
   const Ticket ticket = *std::exchange(impl_->held, std::nullopt);
   if (impl_->nodes.is_here(home)) {
     impl_->turns.release(ticket);
-  } else {
+    return;
+  }
+  try {
     impl_->ask(Ask::unlock);
+  } catch (const comm::RankLost&) {  // lock_guard's destructor must not throw, and who locks next learns of it
   }
 }
 

@@ -356,7 +356,9 @@ TEST_F(queues, take_what_nobody_got_with_them) {
     session().barrier();
   }
   session().barrier();
-  EXPECT_LE(bytes_in_open_memory(), before + 9 * megabyte) << "five queues had 8 megabytes each";
+  // Between nodes each goes when it is known that no rank has more to ask of it.
+  EXPECT_TRUE(comes_true([&] { return bytes_in_open_memory() <= before + 9 * megabyte; }))
+      << "five queues had 8 megabytes each";
 }
 
 TEST_F(queues, leave_no_file_open) {

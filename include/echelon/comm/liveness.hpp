@@ -45,8 +45,8 @@ class LivenessMonitor {
  public:
   struct Lost {
     enum class Cause {
-      closed,  ///< the process ended, or left without a goodbye
-      silent,  ///< it, or its node, is stopped or cut off; or it does not read what it is sent
+      closed,   ///< the process ended, or left without a goodbye
+      silent,   ///< it, or its node, is stopped or cut off; or it does not read what it is sent
       gave_up,  ///< it ends because of an error of its own, as it has said
     };
     int rank = 0;
@@ -60,9 +60,9 @@ class LivenessMonitor {
   };
   using News = std::variant<Lost, Answer>;
 
-  /// For `ranks` ranks, of which 0 is the master; listens at once. `on_news` is called on the background thread when
-  /// there is some; it must not throw.
-  explicit LivenessMonitor(int ranks, LivenessOptions options = {}, std::function<void()> on_news = {});
+  /// For `ranks` ranks, of which 0 is the master; listens at once. `on_loss` is called on the background thread when
+  /// there is news of a loss, and not after goodbye(); it must not throw.
+  explicit LivenessMonitor(int ranks, LivenessOptions options = {}, std::function<void()> on_loss = {});
   /// Workers that were told no goodbye take the master for lost.
   ~LivenessMonitor();
   LivenessMonitor(const LivenessMonitor&) = delete;

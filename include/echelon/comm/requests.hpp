@@ -49,7 +49,7 @@ class Requests {
     Object& operator=(const Object&) = delete;
 
     /// This rank has no more to ask. `owner`, of which this is a part, is destroyed when that is so of all ranks, or
-    /// with the session. All ranks call it in the same order, and none waits for another.
+    /// with the session. All ranks retire in the same order, and none waits for another.
     void retire(std::shared_ptr<void> owner);
 
     /// A message to be filled with what is asked.

@@ -59,7 +59,8 @@ class Array {
   static_assert(std::is_trivially_copyable_v<T> && comm::Sendable<T>,
                 "echelon: an Array holds elements of a trivially copyable type without addresses in it");
 
-  /// Collective; `size` is the same on all ranks. Throws std::runtime_error on all where a node has not the memory.
+  /// Collective; `size` is the same on all ranks. Throws std::runtime_error on all where a node has not
+  /// so much memory, as far as that is known beforehand.
   Array(const comm::Session& session, std::uint64_t size)
       : session_{session}, size_{size}, blocks_{session, detail::block_starts(session, size, sizeof(T))} {}
 

@@ -27,6 +27,7 @@ class Lock {
   /// Throws comm::RankLost where the rank that holds it is lost, and std::system_error
   /// (resource_deadlock_would_occur) where this rank holds it already.
   void lock();
+  /// False: another rank holds it, or waits for it. Throws as lock() does where the holder is lost.
   [[nodiscard]] bool try_lock();
   template <typename Rep, typename Period>
   [[nodiscard]] bool try_lock_for(std::chrono::duration<Rep, Period> limit) {

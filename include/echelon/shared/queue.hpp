@@ -25,7 +25,8 @@ struct QueueOptions {
 /// take.
 ///
 /// For one thread of each rank. Where a producer that has not closed, or a consumer that has not seen the end, is lost,
-/// put() throws comm::RankLost, and get() does when it has given all that came.
+/// put() throws comm::RankLost, and get() does when it has given all that came; the same where an exception takes such
+/// a rank out of the queue's scope.
 template <typename T>
 class Queue {
  public:
@@ -40,7 +41,7 @@ class Queue {
 
   /// Waits while the queue is full. Throws Closed where no consumer is left.
   void put(const T& item) { (void)put_until(item, std::nullopt); }
-  /// False: it is full.
+  /// False: it is full, or, between nodes, what was put before is still on its way.
   [[nodiscard]] bool try_put(const T& item) { return put_until(item, detail::at_once); }
   /// False: it was full for so long.
   template <typename Rep, typename Period>
