@@ -157,14 +157,16 @@ class Hub {
     }
     return std::nullopt;
   }
-  void check_losses(bool is_end) const {
-    if (ends_.failures.load(std::memory_order_relaxed) > 0) {
-      for (std::size_t rank = 0; rank < ranks_known_; ++rank) {
-        if (!ranks_[rank].failed) continue;
+  void check_failures() const {
+    if (ends_.failures.load(std::memory_order_relaxed) == 0) return;
+    for (std::size_t rank = 0; rank < ranks_known_; ++rank) {
+      if (ranks_[rank].failed) {
         throw roster_.error(static_cast<int>(rank), "an exception took it out of the queue's scope");
       }
     }
-    if (!roster_.has_losses()) return;
+  }
+  void check_losses(bool is_end) const {
+    if (!roster_.has_losses()) return check_failures();
     if (options_.ends_with_producers) {
       if (!is_end && roster_.is_master_lost()) throw roster_.error(0, "the run ends with it");
       return;
@@ -174,6 +176,7 @@ class Hub {
                                                 : "items that it had taken out of the queue are lost with it");
     }
     if (roster_.is_master_lost()) throw roster_.error(0, "the run ends with it");
+    check_failures();
   }
   [[nodiscard]] bool takers_are_gone() const {
     if (ends_.consumers.load(std::memory_order_acquire) == 0) return true;
@@ -448,6 +451,7 @@ struct Channel::Impl {
   Impl(const comm::Session& of, Role role, const Options& with)
       : session{of},
         options{with},
+        roster{comm::Roster::of(session)},
         nodes{comm::Nodes::of(session)},
         roles{agree(session, role, options)},
         home{nodes.leader(static_cast<int>(std::ranges::find_if(roles, consumes) - roles.begin()))},
@@ -533,6 +537,7 @@ struct Channel::Impl {
   const comm::Session& session;
   const int exceptions_at_start = std::uncaught_exceptions();
   const Options options;
+  comm::Roster& roster;
   comm::Nodes& nodes;
   const std::vector<Role> roles;
   const int home;
@@ -549,17 +554,18 @@ Channel::Channel(const comm::Session& session, Role role, const Options& options
     : impl_{std::make_unique<Impl>(session, role, options)} {}
 
 Channel::~Channel() {
-  // By an exception the rank leaves in the middle: to the others that is no end, and it must not wait for them.
+  // By an exception the rank leaves in the middle: to the others that is no end, and it must not wait for them. Where
+  // that is because of a rank that was lost, they know better.
   const bool fails = (impl_->may_put || impl_->may_get) && std::uncaught_exceptions() > impl_->exceptions_at_start;
-  for (const auto leave : {&Impl::close_put, &Impl::close_get}) {
+  using Leave = void (Impl::*)();
+  const std::vector<Leave> how = !fails                       ? std::vector<Leave>{&Impl::close_put, &Impl::close_get}
+                                 : impl_->roster.has_losses() ? std::vector<Leave>{}
+                                                              : std::vector<Leave>{&Impl::fail};
+  for (const Leave leave : how) {
     try {
-      if (!fails) (*impl_.*leave)();
+      (*impl_.*leave)();
     } catch (...) {  // who is left learns of it by what is lost
     }
-  }
-  try {
-    if (fails) impl_->fail();
-  } catch (...) {
   }
   if (impl_->object) impl_->object->retire(std::move(impl_));
 }

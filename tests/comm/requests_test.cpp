@@ -28,6 +28,13 @@ int neighbour() { return (session().rank() + 1) % session().size(); }
 
 bool is_alone() { return session().size() == 1; }  // with nobody to ask
 
+/// As long as others may ask.
+class Answering : public Requests::Object {
+ public:
+  explicit Answering(Requests::Handler handler) : Requests::Object{session(), std::move(handler)} {}
+  ~Answering() { session().barrier(); }
+};
+
 std::string ask_for_text(Requests::Object& object, int to, const std::string& text) {
   Packer request = object.request();
   request.put(text);
@@ -37,11 +44,10 @@ std::string ask_for_text(Requests::Object& object, int to, const std::string& te
 
 TEST(requests, are_answered_by_who_is_asked_with_what_was_asked) {
   if (is_alone()) return;
-  Requests::Object object{session(), [](int from, Unpacker request, Packer& answer, bool /*last*/) {
-                            answer.put(request.get<std::string>() + " of " + std::to_string(from) + " to " +
-                                       std::to_string(session().rank()));
-                            return true;
-                          }};
+  Answering object{[](int from, Unpacker request, Packer& answer, bool /*last*/) {
+    answer.put(request.get<std::string>() + " of " + std::to_string(from) + " to " + std::to_string(session().rank()));
+    return true;
+  }};
   for (const std::size_t length : {0U, 1U, 5000U, 3'000'000U}) {
     const std::string text(length, 'x');
     EXPECT_EQ(ask_for_text(object, neighbour(), text),
@@ -57,8 +63,8 @@ TEST(requests, of_several_objects_do_not_meet) {
       return true;
     };
   };
-  Requests::Object one{session(), answers("one ")};
-  Requests::Object other{session(), answers("other ")};
+  Answering one{answers("one ")};
+  Answering other{answers("other ")};
   EXPECT_EQ(ask_for_text(one, neighbour(), "a"), "one a");
   EXPECT_EQ(ask_for_text(other, neighbour(), "b"), "other b");
 }
@@ -67,13 +73,13 @@ TEST(requests, wait_until_there_is_an_answer) {
   if (is_alone()) return;
   std::atomic<bool> may_answer = false;
   std::atomic<int> times = 0;
-  Requests::Object object{session(), [&](int /*from*/, Unpacker request, Packer& answer, bool /*last*/) {
-                            if (request.get<std::string>() == "go") may_answer = true;
-                            ++times;
-                            if (!may_answer) return false;
-                            answer.put(std::string{"yes"});
-                            return true;
-                          }};
+  Answering object{[&](int /*from*/, Unpacker request, Packer& answer, bool /*last*/) {
+    if (request.get<std::string>() == "go") may_answer = true;
+    ++times;
+    if (!may_answer) return false;
+    answer.put(std::string{"yes"});
+    return true;
+  }};
   // In a chain: the last rank's answer comes first, and lets it tell the one before to go.
   const bool is_last = session().rank() == session().size() - 1;
   if (is_last) {
@@ -93,12 +99,12 @@ TEST(requests, wait_until_there_is_an_answer) {
 TEST(requests, that_are_given_up_are_asked_a_last_time_and_no_more) {
   if (is_alone()) return;
   std::atomic<int> last_times = 0;
-  Requests::Object object{session(), [&](int /*from*/, Unpacker request, Packer& answer, bool last) {
-                            if (last) ++last_times;
-                            if (!last || !request.get<bool>()) return false;
-                            answer.put(std::string{"at last"});
-                            return true;
-                          }};
+  Answering object{[&](int /*from*/, Unpacker request, Packer& answer, bool last) {
+    if (last) ++last_times;
+    if (!last || !request.get<bool>()) return false;
+    answer.put(std::string{"at last"});
+    return true;
+  }};
   for (const bool answered_at_last : {false, true}) {
     Packer request = object.request();
     request.put(answered_at_last);
@@ -111,13 +117,13 @@ TEST(requests, that_are_given_up_are_asked_a_last_time_and_no_more) {
 
 TEST(requests, what_a_handler_throws_is_thrown_to_who_asked) {
   if (is_alone()) return;
-  Requests::Object object{session(), [&](int /*from*/, Unpacker request, Packer& /*answer*/, bool /*last*/) -> bool {
-                            const auto kind = request.get<std::string>();
-                            if (kind == "usage") throw base::UsageError{"a wrong option"};
-                            if (kind == "logic") throw std::logic_error{"a wrong call"};
-                            if (kind == "lost") throw RankLost{17, "rank 17 was lost"};
-                            throw std::range_error{"too far"};
-                          }};
+  Answering object{[&](int /*from*/, Unpacker request, Packer& /*answer*/, bool /*last*/) -> bool {
+    const auto kind = request.get<std::string>();
+    if (kind == "usage") throw base::UsageError{"a wrong option"};
+    if (kind == "logic") throw std::logic_error{"a wrong call"};
+    if (kind == "lost") throw RankLost{17, "rank 17 was lost"};
+    throw std::range_error{"too far"};
+  }};
   const auto ask = [&](const char* kind) { (void)ask_for_text(object, neighbour(), kind); };
   EXPECT_THROW(ask("usage"), base::UsageError);
   EXPECT_THROW(ask("logic"), std::logic_error);
@@ -139,11 +145,11 @@ TEST(requests, what_a_handler_throws_is_thrown_to_who_asked) {
 TEST(requests, are_answered_while_the_rank_computes) {
   if (Nodes::of(session()).is_one()) return;  // no thread
   std::atomic<int> answered = 0;
-  Requests::Object object{session(), [&](int /*from*/, Unpacker /*request*/, Packer& answer, bool /*last*/) {
-                            answer.put(std::string{"here"});
-                            ++answered;
-                            return true;
-                          }};
+  Answering object{[&](int /*from*/, Unpacker /*request*/, Packer& answer, bool /*last*/) {
+    answer.put(std::string{"here"});
+    ++answered;
+    return true;
+  }};
   const int others = session().size() - 1;
   if (session().is_master()) {
     // It calls nothing of Echelon's until all have had their answers.
@@ -156,7 +162,7 @@ TEST(requests, are_answered_while_the_rank_computes) {
 }
 
 TEST(requests, are_for_others) {
-  Requests::Object object{session(), [](auto&&...) { return true; }};
+  Answering object{[](auto&&...) { return true; }};
   Packer request = object.request();
   EXPECT_THROW((void)object.ask(session().rank(), request), std::logic_error);
 }
