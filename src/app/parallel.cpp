@@ -47,6 +47,12 @@ using base::ExitCode;
 
 /// Another rank is gone. The master says so, or the first of those that are left.
 [[noreturn]] void lose(const comm::Session& session, comm::Roster& roster, const comm::RankLost& error) {
+  // One that is still there is leaving, and about to say why.
+  constexpr std::chrono::seconds longest{3};
+  const auto until = std::chrono::steady_clock::now() + longest;
+  for (comm::Backoff backoff; std::chrono::steady_clock::now() < until; backoff.pause()) {
+    if (roster.end() || roster.is_lost(error.rank)) break;
+  }
   if (const auto why = roster.end()) leave(session, why->code);
   int first = 0;
   while (roster.is_lost(first)) ++first;

@@ -126,6 +126,7 @@ std::vector<int> Roster::lost() const {
 }
 
 RankLost Roster::error(int rank, std::string_view meaning) const {
+  if (const auto why = end(); why && why->rank != rank) return error(why->rank, "the run ends with it");
   return {rank, "rank " + std::to_string(rank) + " on " + Nodes::of(session_).host(rank) +
                     " was lost: " + std::string{meaning}};
 }

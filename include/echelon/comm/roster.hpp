@@ -45,7 +45,7 @@ class Roster {
   [[nodiscard]] std::vector<int> lost() const;
   /// Nobody watches over the others any more: who is lost from now on would not be missed.
   [[nodiscard]] bool is_master_lost() const noexcept { return is_lost(0); }
-  /// As in "rank 3 on node7 was lost", and what that means, in a few words.
+  /// As in "rank 3 on node7 was lost", and what that means, in a few words. Where it left because of another, that one.
   [[nodiscard]] RankLost error(int rank, std::string_view meaning) const;
   /// Throws for the first rank that was lost.
   void check(std::string_view meaning) const;
