@@ -41,7 +41,14 @@ struct Roster::Impl {
   std::optional<LivenessBeacon> beacon;
 };
 
-Roster& Roster::of(const Session& session) {
+Roster& Roster::of(const Session& session, std::optional<std::chrono::seconds> limit) {
+  if (limit && !session.impl().check_ranks) {
+    session.impl().check_ranks = [limit, end = std::chrono::steady_clock::now() + *limit] {
+      if (std::chrono::steady_clock::now() < end) return;
+      throw std::runtime_error("not all ranks have come within " + std::to_string(limit->count()) +
+                               " s of the start; one may have died: start it again");
+    };
+  }
   (void)Nodes::of(session);  // first, so that it goes after this one when the session ends
   auto& kept = session.kept(typeid(Roster));
   if (!kept) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -27,8 +28,9 @@ class RankLost : public std::runtime_error {
 /// all ranks (barrier, all_gather) throws RankLost where one is lost.
 class Roster {
  public:
-  /// One a session. Collective when it is called first.
-  static Roster& of(const Session& session);
+  /// One a session. Collective when it is called first. Where all ranks do so when they start, `limit` says for how
+  /// long the others are waited for, as nobody watches over them yet; throws std::runtime_error then.
+  static Roster& of(const Session& session, std::optional<std::chrono::seconds> limit = std::nullopt);
 
   explicit Roster(const Session& session);
   /// Who leaves here is not lost to the others.
