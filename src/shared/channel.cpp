@@ -591,7 +591,10 @@ bool Channel::put(comm::Packer& item, Until until) {
 }
 
 Channel::Got Channel::get(comm::Bytes& item, Until until) {
-  if (!impl_->may_get) return Got::end;
+  if (!impl_->may_get) {
+    if (consumes(impl_->roles[static_cast<std::size_t>(impl_->session.rank())])) return Got::end;
+    throw Closed("this rank takes nothing out of the " + std::string{impl_->options.name} + ": it is no consumer");
+  }
   Got got = Got::nothing;
   if (impl_->branch) {
     got = impl_->branch->get(item, until);

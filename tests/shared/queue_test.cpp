@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include <echelon/base/error.hpp>
+#include <echelon/comm/roster.hpp>
 #include <echelon/shared/queue.hpp>
 #include <echelon/shared/value.hpp>
 
@@ -258,6 +259,29 @@ TEST_F(queues, take_nothing_more_after_close) {
   if (gets(first_to_last())) {
     EXPECT_EQ(queue.get(), 1);
     EXPECT_FALSE(queue.get());
+    EXPECT_FALSE(queue.get());
+  } else {
+    EXPECT_THROW((void)queue.get(), Closed);
+  }
+}
+
+TEST_F(queues, know_who_left_by_an_exception_from_who_closed) {
+  if (ranks() == 1) return;
+  const int last = ranks() - 1;
+  Value<int> done{session(), 0};
+  try {
+    Queue<int> queue{session(), self() == 0 ? Role::producer : self() == last ? Role::consumer : Role::none};
+    if (self() == 0) {
+      queue.put(1);
+      throw std::runtime_error("this rank is in trouble");
+    }
+    if (self() == last) {
+      EXPECT_EQ(queue.get(), 1);
+      EXPECT_THROW((void)queue.get(), comm::RankLost);
+      done.store(1);
+    }
+  } catch (const std::runtime_error&) {
+    EXPECT_TRUE(comes_true([&] { return done.load() == 1; }));
   }
 }
 

@@ -49,7 +49,8 @@ class Queue {
     return put_until(item, base::deadline(limit));
   }
 
-  /// The next item; nothing when all producers have closed and every item was given to someone.
+  /// The next item; nothing when all producers have closed and every item was given to someone. Throws Closed on a rank
+  /// that is no consumer.
   [[nodiscard]] std::optional<T> get() { return get_until(std::nullopt); }
   /// The next item; nothing where there is none now.
   [[nodiscard]] std::optional<T> try_get() { return get_until(detail::at_once); }
