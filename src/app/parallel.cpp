@@ -54,9 +54,7 @@ using base::ExitCode;
     if (roster.end() || roster.is_lost(error.rank)) break;
   }
   if (const auto why = roster.end()) leave(session, why->code);
-  int first = 0;
-  while (roster.is_lost(first)) ++first;
-  if (session.rank() == first) end(session, roster, {error.rank, ExitCode::broken}, error.what());
+  if (session.rank() == roster.first_left()) end(session, roster, {error.rank, ExitCode::broken}, error.what());
   session.leave(ExitCode::broken);
 }
 

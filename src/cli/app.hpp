@@ -36,8 +36,10 @@ struct OutputOptions {
   /// What becomes of a run's record: the files, then the table, or with --quiet `bare_answer` alone on a line, then
   /// what looks wrong.
   void show(const measure::Record& record, const std::string& bare_answer) const;
-  /// Whether to show progress: there is a terminal, this rank's or that of the echelon which started the ranks.
-  [[nodiscard]] bool wants_progress() const;
+  /// Runs a workload, and shows its progress where there is a terminal, this rank's or that of the echelon which
+  /// started the ranks.
+  [[nodiscard]] measure::Record watch(
+      const std::function<measure::Record(const std::function<void(double done)>& progress)>& run) const;
   /// Standard output is taken by --json - or --csv -.
   [[nodiscard]] bool owns_stdout() const { return json == "-" || csv == "-"; }
 };

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <echelon/base/error.hpp>
-#include <echelon/report/progress.hpp>
 #include <echelon/workloads/counter.hpp>
 
 #include "app.hpp"
@@ -20,12 +19,9 @@ struct CounterCommand {
 };
 
 ExitCode run(const CounterCommand& command, const RankContext& ranks) {
-  measure::Record record;
-  {
-    report::ProgressLine line{command.output.wants_progress()};
-    record = workloads::run_counter(ranks.session, ranks.account, ranks.argv, command.options,
-                                    [&](double done) { line.update(done); });
-  }
+  const measure::Record record = command.output.watch([&](const auto& progress) {
+    return workloads::run_counter(ranks.session, ranks.account, ranks.argv, command.options, progress);
+  });
   if (!ranks.session.is_master()) return ExitCode::done;
   command.output.show(record, fmt::format("{}", measure::get<std::uint64_t>(record.result, "found")));
   return workloads::counter_is_right(record) ? ExitCode::done : wrong_answer();

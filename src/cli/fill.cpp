@@ -10,7 +10,6 @@
 #include <echelon/measure/machine.hpp>
 #include <echelon/measure/topology.hpp>
 #include <echelon/report/output_file.hpp>
-#include <echelon/report/progress.hpp>
 #include <echelon/workloads/fill.hpp>
 
 #include "app.hpp"
@@ -64,9 +63,9 @@ ExitCode run(const FillCommand& command, const RankContext& ranks) {
   options.threads = command.threads.value_or(default_threads());
   measure::Record record;
   try {
-    report::ProgressLine line{command.output.wants_progress()};
-    record =
-        workloads::run_fill(ranks.session, ranks.account, ranks.argv, options, [&](double done) { line.update(done); });
+    record = command.output.watch([&](const auto& progress) {
+      return workloads::run_fill(ranks.session, ranks.account, ranks.argv, options, progress);
+    });
   } catch (const comm::SharedFileError& e) {
     if (ranks.session.is_master()) tell(e.what());
     return ExitCode::broken;

@@ -5,7 +5,6 @@
 
 #include <echelon/base/error.hpp>
 #include <echelon/report/output_file.hpp>
-#include <echelon/report/progress.hpp>
 #include <echelon/workloads/log.hpp>
 
 #include "app.hpp"
@@ -50,12 +49,9 @@ void check_file(const LogCommand& command) {
 }
 
 ExitCode run(const LogCommand& command, const RankContext& ranks) {
-  measure::Record record;
-  {
-    report::ProgressLine line{command.output.wants_progress()};
-    record = workloads::run_log(ranks.session, ranks.account, ranks.argv, command.options,
-                                [&](double done) { line.update(done); });
-  }
+  const measure::Record record = command.output.watch([&](const auto& progress) {
+    return workloads::run_log(ranks.session, ranks.account, ranks.argv, command.options, progress);
+  });
   if (!ranks.session.is_master()) return ExitCode::done;
   command.output.show(record, fmt::format("{}", measure::get<std::uint64_t>(record.result, "found")));
   if (workloads::log_is_right(record)) return ExitCode::done;

@@ -93,9 +93,7 @@ std::string parse_complaint(CLI::App& program, const CLI::ParseError& error) {
   constexpr std::chrono::seconds for_the_launcher{2};
   constexpr std::chrono::seconds for_the_first{5};
   std::this_thread::sleep_for(for_the_launcher);
-  int first = 0;
-  while (comm::Roster::of(session).is_lost(first)) ++first;
-  if (session.rank() == first) {
+  if (session.rank() == comm::Roster::of(session).first_left()) {
     tell_outcome(static_cast<int>(ExitCode::broken));
     session.abort(ExitCode::broken, loss.what());
   }

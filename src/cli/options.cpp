@@ -11,6 +11,7 @@
 #include <echelon/report/csv.hpp>
 #include <echelon/report/json.hpp>
 #include <echelon/report/output_file.hpp>
+#include <echelon/report/progress.hpp>
 #include <echelon/report/table.hpp>
 
 #include "app.hpp"
@@ -66,8 +67,11 @@ void OutputOptions::show(const measure::Record& record, const std::string& bare_
   for (const std::string& warning : analysis::warnings(record)) tell("note: " + warning);
 }
 
-bool OutputOptions::wants_progress() const {
-  return !quiet && (isatty(STDERR_FILENO) != 0 || measure::environment("ECHELON_TERMINAL").has_value());
+measure::Record OutputOptions::watch(
+    const std::function<measure::Record(const std::function<void(double done)>& progress)>& run) const {
+  const bool has_terminal = isatty(STDERR_FILENO) != 0 || measure::environment("ECHELON_TERMINAL").has_value();
+  report::ProgressLine line{has_terminal && !quiet};
+  return run([&](double done) { line.update(done); });
 }
 
 CLI::Option* add_count(CLI::App& command, const std::string& name, const std::function<void(std::uint64_t)>& set,

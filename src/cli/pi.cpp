@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <echelon/report/progress.hpp>
 #include <echelon/workloads/pi.hpp>
 
 #include "app.hpp"
@@ -29,12 +28,9 @@ void check_isa(std::optional<numeric::Isa> isa) {
 }
 
 ExitCode run(const PiCommand& command, const RankContext& ranks) {
-  measure::Record record;
-  {
-    report::ProgressLine line{command.output.wants_progress()};
-    record = workloads::run_pi(ranks.session, ranks.account, ranks.argv, command.options,
-                               [&](double done) { line.update(done); });
-  }
+  const measure::Record record = command.output.watch([&](const auto& progress) {
+    return workloads::run_pi(ranks.session, ranks.account, ranks.argv, command.options, progress);
+  });
   if (!ranks.session.is_master()) return ExitCode::done;
   command.output.show(record, fmt::format("{}", measure::get<double>(record.result, "value")));
   return workloads::pi_is_right(record) ? ExitCode::done : wrong_answer();

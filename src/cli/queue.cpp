@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <echelon/base/error.hpp>
-#include <echelon/report/progress.hpp>
 #include <echelon/workloads/queue.hpp>
 
 #include "app.hpp"
@@ -31,12 +30,9 @@ void check_ranks(const QueueOptions& options, std::uint64_t ranks) {
 }
 
 ExitCode run(const QueueCommand& command, const RankContext& ranks) {
-  measure::Record record;
-  {
-    report::ProgressLine line{command.output.wants_progress()};
-    record = workloads::run_queue(ranks.session, ranks.account, ranks.argv, command.options,
-                                  [&](double done) { line.update(done); });
-  }
+  const measure::Record record = command.output.watch([&](const auto& progress) {
+    return workloads::run_queue(ranks.session, ranks.account, ranks.argv, command.options, progress);
+  });
   if (!ranks.session.is_master()) return ExitCode::done;
   command.output.show(record, fmt::format("{:.0f}", measure::get<double>(record.result, "items_per_s")));
   return workloads::queue_is_right(record) ? ExitCode::done : wrong_answer();

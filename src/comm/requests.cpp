@@ -310,8 +310,7 @@ Requests::Requests(const Session& session) : impl_{std::make_unique<Impl>(sessio
 
 Requests::~Requests() = default;
 
-Requests::Object::Object(const Session& session, Handler handler)
-    : session_{session}, requests_{Requests::of(session)} {
+Requests::Object::Object(const Session& session, Handler handler) : requests_{Requests::of(session)} {
   Impl& impl = *requests_.impl_;
   const std::lock_guard lock{impl.mutex};
   id_ = impl.next_object++;

@@ -132,6 +132,12 @@ std::vector<int> Roster::lost() const {
   return order_;
 }
 
+int Roster::first_left() const noexcept {
+  int rank = 0;
+  while (is_lost(rank)) ++rank;
+  return rank;
+}
+
 RankLost Roster::error(int rank, std::string_view meaning) const {
   if (const auto why = end(); why && why->rank != rank) return error(why->rank, "the run ends with it");
   return {rank, "rank " + std::to_string(rank) + " on " + Nodes::of(session_).host(rank) +

@@ -35,8 +35,6 @@ void check_range(std::uint64_t first, std::uint64_t count, std::uint64_t size) {
                           " of an array of " + std::to_string(size));
 }
 
-void barrier(const comm::Session& session) { session.barrier(); }
-
 namespace {
 
 /// What is asked of the leader of another node.

@@ -65,7 +65,6 @@ class SharedMemory {
 
   /// On a page's edge; the same bytes stand elsewhere in each rank.
   [[nodiscard]] std::byte* data() const noexcept { return data_; }
-  [[nodiscard]] std::uint64_t size() const noexcept { return bytes_; }
 
  private:
   std::byte* data_ = nullptr;

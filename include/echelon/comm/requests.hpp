@@ -71,7 +71,6 @@ class Requests {
     [[nodiscard]] std::unique_lock<std::mutex> lock();
 
    private:
-    const Session& session_;
     Requests& requests_;
     std::uint32_t id_;
     bool retired_ = false;

@@ -45,6 +45,8 @@ class Roster {
   }
   /// In the order in which that became known.
   [[nodiscard]] std::vector<int> lost() const;
+  /// The lowest rank that is left, which speaks for all.
+  [[nodiscard]] int first_left() const noexcept;
   /// Nobody watches over the others any more: who is lost from now on would not be missed.
   [[nodiscard]] bool is_master_lost() const noexcept { return is_lost(0); }
   /// As in "rank 3 on node7 was lost", and what that means, in a few words. Where it left because of another, that one.

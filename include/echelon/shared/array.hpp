@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -40,7 +41,6 @@ class Blocks {
 [[nodiscard]] std::vector<std::uint64_t> block_starts(const comm::Session& session, std::uint64_t size,
                                                       std::uint64_t element_bytes);
 void check_range(std::uint64_t first, std::uint64_t count, std::uint64_t size);
-void barrier(const comm::Session& session);
 
 }  // namespace detail
 
@@ -94,7 +94,7 @@ class Array {
   void put(std::uint64_t index, const T& value) { put(index, std::span{&value, 1}); }
 
   /// All ranks have written what they had to. Collective.
-  void barrier() { detail::barrier(session_); }
+  void barrier() { session_.barrier(); }
   /// The master gets all of it, the others nothing, after a barrier. Collective.
   [[nodiscard]] std::vector<T> gather() {
     barrier();
