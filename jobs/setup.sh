@@ -20,6 +20,7 @@ command:mpirun                          openmpi-bin              openmpi        
 command:mpicxx                          libopenmpi-dev           openmpi-devel       openmpi
 header:boost/mpi.hpp                    libboost-mpi-dev         boost-openmpi-devel boost+mpi+serialization
 header:boost/archive/basic_archive.hpp  libboost-serialization-dev boost-devel       boost+mpi+serialization
+header:boost/crc.hpp                    libboost-dev             boost-devel         boost
 header:hwy/highway.h                    libhwy-dev               highway-devel       highway
 header:Random123/philox.h               librandom123-dev         Random123-devel     random123
 header:CLI/CLI.hpp                      libcli11-dev             cli11-devel         cli11
@@ -31,6 +32,7 @@ TABLE
     test) cat <<'TABLE'
 header:gtest/gtest.h                    libgtest-dev             gtest-devel         googletest
 header:gmock/gmock.h                    libgmock-dev             gmock-devel         googletest+gmock
+command:parallel                        parallel                 parallel            parallel
 command:shellcheck                      shellcheck               ShellCheck          shellcheck
 python:numpy                            python3-numpy            python3-numpy       py-numpy
 TABLE

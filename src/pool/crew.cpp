@@ -13,10 +13,12 @@
 
 #include <echelon/analysis/assemble.hpp>
 #include <echelon/comm/backoff.hpp>
+#include <echelon/comm/collectives.hpp>
+#include <echelon/comm/link.hpp>
 #include <echelon/measure/account.hpp>
+#include <echelon/measure/machine.hpp>
 #include <echelon/pool/crew.hpp>
 
-#include "link.hpp"
 #include "runner.hpp"
 #include "server.hpp"
 #include "wire.hpp"
@@ -110,7 +112,9 @@ std::vector<int> all_workers(int ranks) {
 struct Crew::Impl {
   explicit Impl(const comm::Session& of)
       : session{of}, link{of, {}}, master{all_workers(of.size()), of.size() == 1}, here_works{of.size() == 1} {
-    for (const auto& [host, cpus] : link.places()) seen.push_back({.host = host, .cpus = cpus});
+    const std::vector<std::string> cpus = comm::gather(session, measure::format_cpu_list(measure::affinity()));
+    for (std::size_t rank = 0; rank < cpus.size(); ++rank)
+      seen.push_back({.host = link.hosts()[rank], .cpus = cpus[rank]});
     account.clock.enter(measure::Phase::wait);
   }
 
@@ -541,7 +545,7 @@ struct Crew::Impl {
 
   const comm::Session& session;
   const comm::Placement place = comm::placement();
-  Link link;
+  comm::Link link;
   farm::Master master;
   bool here_works;
   int pools_here_works_for = 0;

@@ -1,6 +1,8 @@
 #include "server.hpp"
 
 #include <echelon/comm/backoff.hpp>
+#include <echelon/comm/collectives.hpp>
+#include <echelon/measure/machine.hpp>
 
 namespace echelon::pool::detail {
 namespace {
@@ -13,7 +15,9 @@ constexpr std::size_t report_bytes = 1 << 16;
 }  // namespace
 
 Server::Server(const comm::Session& session)
-    : session_{session}, link_{session, [this](std::uint64_t upto) { return worker_.take_back(upto); }} {}
+    : session_{session}, link_{session, [this](std::uint64_t upto) { return worker_.take_back(upto); }} {
+  (void)comm::gather(session, measure::format_cpu_list(measure::affinity()));
+}
 
 void Server::serve(Until until) {
   using measure::Phase;

@@ -5,12 +5,12 @@
 #include <memory>
 #include <unordered_map>
 
+#include <echelon/comm/link.hpp>
 #include <echelon/comm/session.hpp>
 #include <echelon/farm/worker.hpp>
 #include <echelon/measure/account.hpp>
 #include <echelon/pool/crew.hpp>
 
-#include "link.hpp"
 #include "runner.hpp"
 
 namespace echelon::pool::detail {
@@ -40,7 +40,7 @@ class Server {
 
   const comm::Session& session_;
   farm::Worker worker_;
-  Link link_;
+  comm::Link link_;
   Runner runner_;
   measure::Account account_;
   std::unordered_map<farm::JobId, std::shared_ptr<Function>> functions_;

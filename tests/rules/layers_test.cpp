@@ -28,12 +28,14 @@ const std::map<std::string, std::set<std::string>>& layers() {
       {"workloads", {"base", "numeric", "schedule", "measure", "analysis", "comm", "shared"}},
       {"launch", {"base", "measure"}},
       {"pool", {"base", "schedule", "farm", "measure", "analysis", "comm"}},
+      {"command", {"base"}},
+      {"map", {"base", "schedule", "farm", "measure", "analysis", "comm", "command"}},
       {"shared", {"base", "comm"}},
       {"app", {"base", "measure", "comm", "launch", "pool"}},
       {"report", {"base", "measure", "analysis"}},
       {"cli",
        {"base", "numeric", "schedule", "farm", "measure", "analysis", "comm", "launch", "workloads", "report", "pool",
-        "shared", "app"}},
+        "shared", "app", "command", "map"}},
       {"echelon.hpp", {"base", "schedule", "measure", "comm", "pool", "shared", "app"}},
   };
   return table;

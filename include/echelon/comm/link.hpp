@@ -5,28 +5,27 @@
 #include <functional>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <echelon/comm/liveness.hpp>
 #include <echelon/comm/mailbox.hpp>
 #include <echelon/comm/session.hpp>
 
-namespace echelon::pool::detail {
+namespace echelon::comm {
 
 /// What joins a session's master and its workers: messages, and the watch over who is alive.
 class Link {
  public:
   /// Collective. `take_back`: a worker's answer to request(), called on another thread.
-  Link(const comm::Session& session, std::function<std::uint64_t(std::uint64_t)> take_back);
+  Link(const Session& session, std::function<std::uint64_t(std::uint64_t)> take_back);
 
-  [[nodiscard]] comm::Mailbox& mailbox() noexcept { return mailbox_; }
-  /// Host and CPUs of each rank; on the master.
-  [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& places() const noexcept { return places_; }
+  [[nodiscard]] Mailbox& mailbox() noexcept { return mailbox_; }
+  /// Of each rank; on the master.
+  [[nodiscard]] const std::vector<std::string>& hosts() const noexcept { return hosts_; }
 
   // On the master:
   [[nodiscard]] bool has_news() const noexcept { return monitor_ && monitor_->has_news(); }
-  [[nodiscard]] std::vector<comm::LivenessMonitor::News> news() { return monitor_->news(); }
+  [[nodiscard]] std::vector<LivenessMonitor::News> news() { return monitor_->news(); }
   void request(int rank, std::uint64_t value) { monitor_->request(rank, value); }
   /// Nothing is sent to this rank any more, nothing heard from it, and where it still runs it ends itself.
   void lose(int rank);
@@ -36,11 +35,12 @@ class Link {
   void say_goodbye();
 
  private:
-  const comm::Session& session_;
-  std::optional<comm::LivenessMonitor> monitor_;
-  std::optional<comm::LivenessBeacon> beacon_;
-  comm::Mailbox mailbox_;
-  std::vector<std::pair<std::string, std::string>> places_;
+  const Session& session_;
+  std::optional<LivenessMonitor> monitor_;
+  std::optional<LivenessBeacon> beacon_;
+  Mailbox mailbox_;
+  std::string host_;
+  std::vector<std::string> hosts_;
 };
 
-}  // namespace echelon::pool::detail
+}  // namespace echelon::comm

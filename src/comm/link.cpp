@@ -1,5 +1,5 @@
-#include "link.hpp"
-
+#include <array>
+#include <climits>
 #include <cstdio>
 #include <stdexcept>
 
@@ -8,43 +8,45 @@
 
 #include <echelon/base/error.hpp>
 #include <echelon/comm/collectives.hpp>
-#include <echelon/measure/machine.hpp>
+#include <echelon/comm/link.hpp>
 
-namespace echelon::pool::detail {
+namespace echelon::comm {
 namespace {
 
 /// A machine where ranks share a CPU with many others may need some of it.
 constexpr std::chrono::seconds connect_limit{60};
 
+std::string own_host() {
+  std::array<char, HOST_NAME_MAX + 1> host{};
+  gethostname(host.data(), host.size() - 1);
+  return host.data();
+}
+
 [[noreturn]] void end_at_once() { _exit(static_cast<int>(base::ExitCode::broken)); }
 
 }  // namespace
 
-Link::Link(const comm::Session& session, std::function<std::uint64_t(std::uint64_t)> take_back)
-    : session_{session}, mailbox_{session} {
-  for (const std::string& host : comm::gather(session, measure::host_name())) places_.emplace_back(host, "");
-  const std::vector<std::string> cpus = comm::gather(session, measure::format_cpu_list(measure::affinity()));
-  for (std::size_t rank = 0; rank < cpus.size(); ++rank) places_[rank].second = cpus[rank];
+Link::Link(const Session& session, std::function<std::uint64_t(std::uint64_t)> take_back)
+    : session_{session}, mailbox_{session}, host_{own_host()}, hosts_{gather(session, host_)} {
   if (session.size() == 1) return;
 
-  const comm::LivenessOptions options = comm::liveness_options();
-  comm::LivenessInvitation invitation;
+  const LivenessOptions options = liveness_options();
+  LivenessInvitation invitation;
   if (session.is_master()) {
     monitor_.emplace(session.size(), options);
     invitation = monitor_->invitation();
   }
-  invitation = comm::broadcast(session, invitation);
+  invitation = broadcast(session, invitation);
   if (!session.is_master()) {
-    const auto master_lost = [rank = session.rank()] {
+    const auto master_lost = [rank = session.rank(), host = host_] {
       if (rank == 1) {
-        const std::string line =
-            fmt::format("echelon: rank 1 on {}: the master is lost, and the run with it\n", measure::host_name());
+        const std::string line = fmt::format("echelon: rank 1 on {}: the master is lost, and the run with it\n", host);
         (void)!write(STDERR_FILENO, line.data(), line.size());
       }
       end_at_once();
     };
     beacon_.emplace(session.rank(), invitation, options,
-                    comm::LivenessBeacon::Handlers{
+                    LivenessBeacon::Handlers{
                         .answer = std::move(take_back), .master_lost = master_lost, .ended = [] { end_at_once(); }},
                     connect_limit);
     return;
@@ -54,7 +56,7 @@ Link::Link(const comm::Session& session, std::function<std::uint64_t(std::uint64
     const auto rank = static_cast<std::size_t>(missing.front());
     throw std::runtime_error(fmt::format(
         "rank {} on {} has not connected to the master within {} s, by TCP to port {}; is there a firewall?", rank,
-        places_[rank].first, connect_limit.count(), monitor_->invitation().port));
+        hosts_[rank], connect_limit.count(), monitor_->invitation().port));
   }
 }
 
@@ -69,4 +71,4 @@ void Link::say_goodbye() {
   if (beacon_) beacon_->goodbye();
 }
 
-}  // namespace echelon::pool::detail
+}  // namespace echelon::comm
