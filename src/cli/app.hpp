@@ -64,8 +64,8 @@ struct Command {
   std::function<base::ExitCode(const RankContext&)> run_on_ranks;
   /// Without MPI.
   std::function<base::ExitCode()> run_here;
-  std::uint64_t threads = 1;  ///< a rank
-  std::uint64_t ranks = 1;    ///< to start where neither -n nor a launcher says
+  std::uint64_t threads = 1;   ///< a rank
+  std::uint64_t ranks = 1;     ///< to start where neither -n nor a launcher says
   bool runs_commands = false;  ///< it outlives ranks, ends by itself when it is asked to stop, and is not bound to CPUs
   bool reads_input = false;    ///< of the one who starts the ranks
   /// On every rank, before MPI starts.

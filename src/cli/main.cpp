@@ -122,8 +122,9 @@ std::size_t words_begin(CLI::App& program, const std::vector<std::string>& argum
     } else if (argument.find('=') == std::string::npos) {
       // Of short ones in one word only the last can take its value from the next.
       const std::string name = argument.starts_with("--") ? argument : std::string{"-"} + argument.back();
-      const bool is_attached = !argument.starts_with("--") && argument.size() > 2 &&
-                               (takes_value(*app, argument.substr(0, 2)) || takes_value(program, argument.substr(0, 2)));
+      const bool is_attached =
+          !argument.starts_with("--") && argument.size() > 2 &&
+          (takes_value(*app, argument.substr(0, 2)) || takes_value(program, argument.substr(0, 2)));
       if (!is_attached && (takes_value(*app, name) || takes_value(program, name))) ++at;
     }
   }

@@ -58,12 +58,12 @@ void take_words(MapCommand& map, const std::vector<std::string>& words) {
     if (mark != ":::" && mark != "::::") {
       throw UsageError(fmt::format("'{}' is not known; give arguments after :::, or files of them after ::::", mark));
     }
-    command::Source values;
+    command::ListSource values;
     for (; at < words.size() && !is_mark(words[at]); ++at) {
       if (mark == ":::") {
         values.values.push_back(words[at]);
       } else {
-        map.options.sources.push_back({.values = {}, .file = words[at]});
+        map.options.sources.push_back(command::FileSource{words[at]});
       }
     }
     if (mark == ":::") map.options.sources.push_back(std::move(values));
@@ -81,9 +81,9 @@ double parse_seconds(const std::string& option, const std::string& text) {
 /// What the options say together, once all are known.
 void settle(MapCommand& map, const std::vector<std::string>& words) {
   map::Options& options = map.options;
-  for (const std::string& file : map.files) options.sources.push_back({.values = {}, .file = file});
+  for (const std::string& file : map.files) options.sources.push_back(command::FileSource{file});
   take_words(map, words);
-  if (options.sources.empty()) options.sources.push_back({.values = {}, .file = "-"});
+  if (options.sources.empty()) options.sources.push_back(command::FileSource{"-"});
   if (map.null) options.separator = '\0';
   if (map.resume_failed) {
     options.resume = map::Resume::failed;
@@ -149,9 +149,10 @@ void check(const MapCommand& map) {
   // Throws where a placeholder or a file is wrong; standard input is read by rank 0 alone.
   if (!options.command.empty()) command::Template{options.command, options.sources.size()};
   for (const command::Source& source : options.sources) {
-    if (source.file.empty() || source.file == "-") continue;
-    if (fs::is_directory(source.file) || access(source.file.c_str(), R_OK) != 0) {
-      throw UsageError(fmt::format("--arg-file: cannot read '{}'; give a file with an input a line", source.file));
+    const auto* const file = std::get_if<command::FileSource>(&source);
+    if (file == nullptr || file->path == "-") continue;
+    if (fs::is_directory(file->path) || access(file->path.c_str(), R_OK) != 0) {
+      throw UsageError(fmt::format("--arg-file: cannot read '{}'; give a file with an input a line", file->path));
     }
   }
   if (options.needs_s && !allocation_end()) {
@@ -159,18 +160,21 @@ void check(const MapCommand& map) {
   }
 }
 
-bool reads_standard_input(const MapCommand& map) {
-  return std::ranges::any_of(map.options.sources, [](const auto& source) { return source.file == "-"; });
+bool is_standard_input(const command::Source& source) {
+  const auto* const file = std::get_if<command::FileSource>(&source);
+  return file != nullptr && file->path == "-";
 }
 
 ExitCode print_commands(const MapCommand& map) {
   command::Inputs inputs{map.options.sources, map.options.separator};
-  std::optional<command::Template> line;
-  if (!map.options.command.empty()) line.emplace(map.options.command, map.options.sources.size());
+  const command::Template line = map.options.command.empty()
+                                     ? command::Template::whole_lines()
+                                     : command::Template{map.options.command, map.options.sources.size()};
   std::uint64_t number = 0;
   while (const auto values = inputs.next()) {
-    std::string text = (line ? line->line(*values, ++number) : values->front()) + '\n';
-    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) throw std::runtime_error("cannot write standard output");
+    const std::string text = line.line(*values, ++number) + '\n';
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size())
+      throw std::runtime_error("cannot write standard output");
   }
   return ExitCode::done;
 }
@@ -186,13 +190,24 @@ ExitCode run(MapCommand& map, const RankContext& ranks) {
   const map::Surroundings surroundings{
       .output = starter.output(),
       .errors = starter.errors(),
-      .progress = [&](const map::Progress& p) { line.update(report::TaskProgress{p.ended, p.failed, p.total, p.ended_now}); },
+      .progress =
+          [&](const map::Progress& p) {
+            line.update(report::TaskProgress{p.ended, p.failed, p.total, p.ended_now});
+          },
       .stops_asked = [&] { return static_cast<unsigned>(starter.stop_requests()); },
-      .tell = [&](const std::string& text) { line.clear(); tell(text); },
+      .tell =
+          [&](const std::string& text) {
+            line.clear();
+            tell(text);
+          },
   };
+  for (command::Source& source : map.options.sources) {
+    if (is_standard_input(source)) source = command::DescriptorSource{starter.input()};
+  }
   map.options.ends_at = map.options.needs_s ? allocation_end() : std::nullopt;
   try {
-    const map::Result result = map::run(ranks.session, ranks.account, ranks.argv, map.options, *map.helper, surroundings);
+    const map::Result result =
+        map::run(ranks.session, ranks.account, ranks.argv, map.options, *map.helper, surroundings);
     line.clear();
     map.output.write(result.record);
     if (!map.output.quiet) {
@@ -215,15 +230,20 @@ void add_map(CLI::App& program, Command& chosen) {
   CLI::App& app = *program.add_subcommand("map", "Run shell commands as tasks over ranks, and lose none");
   app.usage("Usage: echelon [-n RANKS] map [OPTIONS] [COMMAND...] [::: ARGUMENT...]");
   app.footer(
-      "COMMAND is run once for each line of the input: of standard input, of --arg-file FILE, of FILE after ::::, or for\n"
+      "COMMAND is run once for each line of the input: of standard input, of --arg-file FILE, of FILE after ::::, or "
+      "for\n"
       "each ARGUMENT after :::; of several of these, for all combinations. Without COMMAND each line is a command.\n"
-      "  {} the input    {.} without its extension    {/} its last part    {//} its folder    {/.} both of {/} and {.}\n"
+      "  {} the input    {.} without its extension    {/} its last part    {//} its folder    {/.} both of {/} and "
+      "{.}\n"
       "  {1} {2} {1.} .. of that input, where there are several    {#} the task's number\n"
       "Without one of these the input is put at the end. Inputs are quoted: they are never taken for shell text.\n\n"
-      "Options that GNU parallel has mean what they mean there. What a command prints is printed when it has ended, in one\n"
-      "piece. Commands run with ECHELON_TASK, ECHELON_RANK, ECHELON_ATTEMPT and OMP_NUM_THREADS set, and without MPI's\n"
+      "Options that GNU parallel has mean what they mean there. What a command prints is printed when it has ended, in "
+      "one\n"
+      "piece. Commands run with ECHELON_TASK, ECHELON_RANK, ECHELON_ATTEMPT and OMP_NUM_THREADS set, and without "
+      "MPI's\n"
       "variables: a command may be an mpirun. What a command leaves behind is ended when it ends.\n\n"
-      "INT, TERM and USR1 stop a run: running commands have --grace to end, and the exit status is 75; --resume goes on.\n"
+      "INT, TERM and USR1 stop a run: running commands have --grace to end, and the exit status is 75; --resume goes "
+      "on.\n"
       "Exit status: 0 all commands ended well, 2 usage, 3 some failed, 4 broken, 75 stopped early.\n\n"
       "Examples:\n"
       "  echelon map gzip -9 ::: *.log                         on all CPUs of this machine\n"
@@ -231,29 +251,38 @@ void add_map(CLI::App& program, Command& chosen) {
       "  echelon map --journal run.journal --resume 'simulate {}' < inputs.txt\n"
       "  echelon -n 65 map --retries 3 --timeout 1h --output all.txt < commands.txt     64 at a time\n"
       "  echelon map --dry-run convert {} {.}.png ::: *.svg");
-  app.add_option("-a,--arg-file", map->files, "Read inputs from FILE (- is standard input)")->type_name("FILE")->allow_extra_args(false);
+  app.add_option("-a,--arg-file", map->files, "Read inputs from FILE (- is standard input)")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   app.add_flag("-0,--null", map->null, "Inputs end with NUL rather than with a newline");
   constexpr std::uint64_t most_jobs = 999'999;
-  add_count(app, "-j,--jobs", [map](std::uint64_t n) { map->jobs = n; },
-            "Commands at a time, where echelon starts the ranks [a CPU each]", 1, most_jobs);
+  add_count(
+      app, "-j,--jobs", [map](std::uint64_t n) { map->jobs = n; },
+      "Commands at a time, where echelon starts the ranks [a CPU each]", 1, most_jobs);
   app.add_flag("-k,--keep-order", options.keep_order, "Print in the order of the input");
   app.add_flag("--tag", options.tag, "Print the input and a TAB before each line");
-  app.add_option("--output", options.output, "Standard output of all commands goes to FILE, that of each exactly once")->type_name("FILE");
-  app.add_option("--results", options.results, "Keep each command's output in DIR/1/INPUT/stdout, stderr and seq")->type_name("DIR");
+  app.add_option("--output", options.output, "Standard output of all commands goes to FILE, that of each exactly once")
+      ->type_name("FILE");
+  app.add_option("--results", options.results, "Keep each command's output in DIR/1/INPUT/stdout, stderr and seq")
+      ->type_name("DIR");
   app.add_option("--joblog", options.joblog, "Log each command's end in FILE")->type_name("FILE");
-  app.add_option("--journal", options.journal, "Keep in FILE what --resume needs [beside --output or --joblog]")->type_name("FILE");
+  app.add_option("--journal", options.journal, "Keep in FILE what --resume needs [beside --output or --joblog]")
+      ->type_name("FILE");
   app.add_flag("--resume", map->resume, "Go on with the journal: run what has not ended");
   app.add_flag("--resume-failed", map->resume_failed, "The same, and run again what failed");
   app.add_flag("--by-content", options.by_content, "Go on by what the commands are, where the list has changed");
   app.add_flag("--force", options.force, "Start over where the journal or the output is there already");
   constexpr std::uint64_t most_attempts = 1'000'000;
-  add_count(app, "--retries", [map](std::uint64_t n) { map->options.attempts = static_cast<unsigned>(n); },
-            "Attempts at a command that fails, elsewhere first [1]", 1, most_attempts);
-  app.add_option("--timeout", map->timeout, "End a command after so long (30, 2m, 1h), or P% of the median")->type_name("TIME|P%");
+  add_count(
+      app, "--retries", [map](std::uint64_t n) { map->options.attempts = static_cast<unsigned>(n); },
+      "Attempts at a command that fails, elsewhere first [1]", 1, most_attempts);
+  app.add_option("--timeout", map->timeout, "End a command after so long (30, 2m, 1h), or P% of the median")
+      ->type_name("TIME|P%");
   app.add_option("--halt", map->halt, "When to stop: now|soon,fail|success|done=N or N%")->type_name("WHEN,WHY=N");
   app.add_option("--delay", map->delay, "Start commands so far apart")->type_name("TIME");
   app.add_option("--grace", map->grace, "Time that commands have to end after a signal [30 s]")->type_name("TIME");
-  app.add_option("--time-request", map->time_request, "Start no command so shortly before the SLURM allocation ends")->type_name("TIME");
+  app.add_option("--time-request", map->time_request, "Start no command so shortly before the SLURM allocation ends")
+      ->type_name("TIME");
   app.add_flag("--eta,--bar", map->bar, "Show progress, and the time left, even where there is no terminal");
   app.add_flag("--dry-run", map->dry_run, "Print the commands, run none");
   map->output.add_to(app);
@@ -265,7 +294,7 @@ void add_map(CLI::App& program, Command& chosen) {
       return;
     }
     chosen.runs_commands = true;
-    chosen.reads_input = reads_standard_input(*map);
+    chosen.reads_input = std::ranges::any_of(map->options.sources, is_standard_input);
     chosen.ranks = 1 + (map->jobs > 0 ? map->jobs : measure::usable_cpus());
     chosen.before_mpi = [map] {
       map->helper = std::make_unique<command::Helper>(command::command_environment(environ));

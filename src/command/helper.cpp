@@ -1,14 +1,17 @@
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <stdexcept>
 #include <utility>
 
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <echelon/base/processes.hpp>
 #include <echelon/command/helper.hpp>
 #include <echelon/command/words.hpp>
 
@@ -19,8 +22,6 @@ namespace {
 
 using detail::Head;
 using detail::Kind;
-
-[[noreturn]] void gone() { throw std::runtime_error("the process that runs this rank's commands is gone"); }
 
 void append(std::string& text, std::string_view piece) {
   text += piece;
@@ -86,6 +87,7 @@ Helper::Helper(std::vector<std::string> environment) {
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     throw std::runtime_error(std::string{"cannot make a socket: "} + std::strerror(errno));
   }
+  prctl(PR_SET_CHILD_SUBREAPER, 1);  // of orphans, should the helper be killed
   pid_ = fork();
   if (pid_ < 0) {
     close(ends[0]);
@@ -98,6 +100,14 @@ Helper::Helper(std::vector<std::string> environment) {
   }
   close(ends[1]);
   socket_ = ends[0];
+}
+
+/// What the helper was running has become this process's own, and is ended.
+void Helper::has_gone() const {
+  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  for (const pid_t process : base::descendants()) kill(process, SIGKILL);
+  throw std::runtime_error("the process that runs this rank's commands is gone");
 }
 
 Helper::~Helper() {
@@ -120,7 +130,7 @@ void Helper::start(const Request& request) {
   head.bytes = text.size();
   if (!detail::send_all(socket_, &head, sizeof(head), {request.output, request.errors}) ||
       !detail::send_all(socket_, text.data(), text.size())) {
-    gone();
+    has_gone();
   }
 }
 
@@ -128,18 +138,18 @@ std::optional<Report> Helper::ended() {
   pollfd ready{socket_, POLLIN, 0};
   if (poll(&ready, 1, 0) <= 0) return std::nullopt;
   Report report;
-  if (!detail::receive_all(socket_, &report, sizeof(report))) gone();
+  if (!detail::receive_all(socket_, &report, sizeof(report))) has_gone();
   return report;
 }
 
 void Helper::set_limit(std::chrono::nanoseconds limit) {
   const Head head{.kind = Kind::set_limit, .limit_ns = limit.count()};
-  if (!detail::send_all(socket_, &head, sizeof(head))) gone();
+  if (!detail::send_all(socket_, &head, sizeof(head))) has_gone();
 }
 
 void Helper::end() {
   const Head head{.kind = Kind::end};
-  if (!detail::send_all(socket_, &head, sizeof(head))) gone();
+  if (!detail::send_all(socket_, &head, sizeof(head))) has_gone();
 }
 
 }  // namespace echelon::command

@@ -73,4 +73,41 @@ void Deliveries::log(const std::string& line) const {
   write_all(joblog_, std::as_bytes(std::span{line}), fmt::format("--joblog: cannot write '{}'", options_.joblog));
 }
 
+bool Deliveries::list(std::uint64_t number, const std::string& line) {
+  if (!journal_) return false;
+  if (!journal_->list(number, line)) return false;
+  ++skipped_;
+  printer_.skip(number);
+  return true;
+}
+
+bool Deliveries::may_start() const { return !journal_ || journal_->verified(); }
+
+void Deliveries::list_ended(std::uint64_t tasks) {
+  if (journal_) journal_->list_ended(tasks);
+}
+
+void Deliveries::deliver(const Listed& task, const farm::Ending& ending, const Output& output) {
+  printer_.print(task.number, output, task.tag.empty() ? nullptr : &task.tag);
+  if (joblog_ >= 0) log(joblog_line(ending, task.line));
+  if (ending.is_good()) {
+    ++succeeded_;
+    run_times_.add(ending.wall_s);
+  } else {
+    ++failed_;
+    if (failures_.size() < failures_kept) failures_.push_back(failure(task, ending));
+  }
+}
+
+void Deliveries::finish(bool complete) {
+  printer_.finish();
+  if (journal_) journal_->flush();
+  (void)complete;
+}
+
+std::optional<farm::Halt::When> Deliveries::halt(std::optional<std::uint64_t> total) const {
+  (void)total;
+  return std::nullopt;
+}
+
 }  // namespace echelon::map

@@ -8,6 +8,7 @@
 #include <echelon/farm/ending.hpp>
 #include <echelon/farm/halt.hpp>
 #include <echelon/map/journal_file.hpp>
+#include <echelon/map/output_file.hpp>
 #include <echelon/map/results_folder.hpp>
 #include <echelon/map/run.hpp>
 
@@ -50,6 +51,8 @@ class Deliveries {
   [[nodiscard]] const farm::RunTimes& run_times() const noexcept { return run_times_; }
 
  private:
+  void log(const std::string& line) const;
+
   const Options& options_;
   std::optional<JournalFile> journal_;
   std::optional<OutputFile> output_;

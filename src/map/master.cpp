@@ -116,7 +116,7 @@ bool Master::look() {
   any = deliver_arrived() || any;
   any = look_at_stops() || any;
   any = look_at_limits() || any;
-  if (held_ && !read_may_block()) {
+  if (held_ && has_input()) {
     held_ = false;
     farm_.hold(job_, false);
   }
@@ -335,8 +335,9 @@ bool Master::look_at_stops() {
     stop(Stopping::gently, "stopped by a signal");
     end_at_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(options_.grace);
     if (running > 0) {
-      surroundings_.tell(fmt::format("stopping: running commands have {:.4g} s to end; a second signal ends them at once",
-                                     options_.grace.count()));
+      surroundings_.tell(
+          fmt::format("stopping: running commands have {:.4g} s to end; a second signal ends them at once",
+                      options_.grace.count()));
     }
     return true;
   }
@@ -408,21 +409,25 @@ void Master::perform(const farm::Action& action) {
   }
 }
 
-bool Master::read_may_block() const {
-  if (inputs_.has_buffered() || inputs_.descriptor() < 0) return false;
-  pollfd ready{inputs_.descriptor(), POLLIN, 0};
-  return poll(&ready, 1, 0) == 0;
+/// Reading on waits for nobody.
+bool Master::has_input() {
+  while (inputs_.descriptor() >= 0 && !inputs_.has_buffered()) {
+    pollfd ready{inputs_.descriptor(), POLLIN, 0};
+    if (poll(&ready, 1, 0) == 0) return false;
+    inputs_.read_some();
+  }
+  return true;
 }
 
 void Master::read_list(const farm::Read& read) {
   std::uint64_t count = 0;
   std::uint64_t bytes = 0;
   while (!input_ended_ && (count < read.count || !deliveries_.may_start())) {
-    if (read_may_block()) {
-      held_ = true;
-      break;
-    }
     try {
+      if (!has_input()) {
+        held_ = true;
+        break;
+      }
       auto values = inputs_.next();
       if (!values) {
         deliveries_.list_ended(listed_);
@@ -431,8 +436,8 @@ void Master::read_list(const farm::Read& read) {
       }
       Task task;
       task.listed.number = listed_++;
-      task.listed.line = work_.line ? work_.line->line(*values, task.listed.number + 1) : values->front();
-      if (options_.tag) task.listed.tag = work_.line ? work_.line->tag(*values) : values->front();
+      task.listed.line = work_.line.line(*values, task.listed.number + 1);
+      if (options_.tag) task.listed.tag = command::Template::tag(*values);
       if (!options_.results.empty()) task.listed.values = std::move(*values);
       if (deliveries_.list(task.listed.number, task.listed.line)) continue;
       bytes += task.listed.line.size();

@@ -11,8 +11,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include <echelon/command/template.hpp>
 #include <echelon/comm/link.hpp>
+#include <echelon/command/template.hpp>
 #include <echelon/farm/master.hpp>
 #include <echelon/map/run.hpp>
 
@@ -26,12 +26,13 @@ namespace echelon::map {
 /// What the master works on.
 struct Work {
   Work(const Options& options, const Surroundings& surroundings)
-      : inputs{options.sources, options.separator}, deliveries{options, surroundings} {
-    if (!options.command.empty()) line.emplace(options.command, options.sources.size());
-  }
+      : inputs{options.sources, options.separator},
+        line{options.command.empty() ? command::Template::whole_lines()
+                                     : command::Template{options.command, options.sources.size()}},
+        deliveries{options, surroundings} {}
 
   command::Inputs inputs;
-  std::optional<command::Template> line;  // nothing: each line of the input is one
+  command::Template line;
   Deliveries deliveries;
 };
 
@@ -42,8 +43,8 @@ class Master {
   Master(const comm::Session& session, measure::Account& account, const Options& options, Work& work,
          command::Helper& helper, std::vector<std::string> environment, const Surroundings& surroundings);
 
-  /// Until all that is to be done is done. Throws what is wrong with the input when all that runs has ended, and what is
-  /// wrong with a file at once.
+  /// Until all that is to be done is done. Throws what is wrong with the input when all that runs has ended, and what
+  /// is wrong with a file at once.
   void run();
   /// Ends what runs.
   void abandon();
@@ -90,7 +91,7 @@ class Master {
   bool give_out();
   void perform(const farm::Action& action);
   void read_list(const farm::Read& read);
-  [[nodiscard]] bool read_may_block() const;
+  [[nodiscard]] bool has_input();
   void send(int worker, comm::Packer& message);
   void send_to_all(comm::Packer& message);
   void take(int worker, comm::Unpacker message);

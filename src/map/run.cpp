@@ -2,14 +2,13 @@
 #include <optional>
 
 #include <fmt/format.h>
+#include <poll.h>
 
 #include <echelon/analysis/assemble.hpp>
 #include <echelon/comm/backoff.hpp>
 #include <echelon/comm/collectives.hpp>
 #include <echelon/comm/link.hpp>
 #include <echelon/map/run.hpp>
-
-#include <poll.h>
 
 #include "environment.hpp"
 #include "master.hpp"
@@ -112,8 +111,7 @@ Result run(const comm::Session& session, measure::Account& account, const std::v
     throw;
   }
   const double time_s = measure::Seconds{Clock::now() - began}.count();
-  const bool by_success =
-      master->stopped().starts_with("--halt") && options.halt.why == farm::Halt::Why::success;
+  const bool by_success = master->stopped().starts_with("--halt") && options.halt.why == farm::Halt::Why::success;
   Result result;
   result.code = exit_code(*master, by_success);
   result.record = make_record(*master, account, argv, options, time_s, master->end());

@@ -16,7 +16,6 @@ class Tagger {
     if (tag == nullptr) return;
     const auto bytes = std::as_bytes(std::span{*tag});
     tag_.assign(bytes.begin(), bytes.end());
-    tag_.push_back(std::byte{'\t'});
   }
 
   [[nodiscard]] std::span<const std::byte> operator()(std::span<const std::byte> bytes) {

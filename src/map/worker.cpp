@@ -20,11 +20,7 @@ std::span<std::byte> bytes_of(std::vector<T>& of) {
 
 Worker::Worker(command::Helper& helper, int rank, std::vector<std::string> environment, measure::Account& account,
                Send send)
-    : helper_{helper},
-      rank_{rank},
-      environment_{std::move(environment)},
-      account_{account},
-      send_{std::move(send)} {
+    : helper_{helper}, rank_{rank}, environment_{std::move(environment)}, account_{account}, send_{std::move(send)} {
   environment_.push_back(fmt::format("ECHELON_RANK={}", rank));
   account_.clock.enter(Phase::wait);
 }

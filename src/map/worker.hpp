@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include <echelon/command/helper.hpp>
 #include <echelon/comm/packing.hpp>
+#include <echelon/command/helper.hpp>
 #include <echelon/farm/worker.hpp>
 #include <echelon/measure/account.hpp>
 

@@ -30,7 +30,8 @@ std::string map_summary(const measure::Record& record) {
   if (count("failed") > failures_shown) text += fmt::format("  and {} more\n", count("failed") - failures_shown);
 
   using enum Table::Align;
-  Table table{{{"rank"}, {"host", left}, {"cpus", left}, {"tasks"}, {"busy s"}, {"idle s"}, {"busy %"}, {"state", left}}};
+  Table table{
+      {{"rank"}, {"host", left}, {"cpus", left}, {"tasks"}, {"busy s"}, {"idle s"}, {"busy %"}, {"state", left}}};
   for (const measure::RankRecord& rank : record.ranks) {
     if (record.ranks.size() > 1 && rank.rank == 0) continue;  // it hands out
     const double idle_s = rank.wait_s + rank.communicate_s;
@@ -41,8 +42,8 @@ std::string map_summary(const measure::Record& record) {
   }
   text += '\n' + table.text();
   if (const auto& stopped = measure::get<std::string>(result, "stopped"); !stopped.empty()) {
-    text += fmt::format("\n{}{}\n", stopped,
-                        measure::get<bool>(result, "unfinished") ? "; what is left was not run" : "");
+    text +=
+        fmt::format("\n{}{}\n", stopped, measure::get<bool>(result, "unfinished") ? "; what is left was not run" : "");
   }
   return text;
 }

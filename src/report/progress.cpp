@@ -28,8 +28,8 @@ std::string progress_text(double done, std::chrono::duration<double> elapsed) {
 }
 
 std::string progress_text(const TaskProgress& tasks, std::chrono::duration<double> elapsed) {
-  std::string text = tasks.total ? fmt::format("{} of {} done", tasks.ended, *tasks.total)
-                                 : fmt::format("{} done", tasks.ended);
+  std::string text =
+      tasks.total ? fmt::format("{} of {} done", tasks.ended, *tasks.total) : fmt::format("{} done", tasks.ended);
   if (tasks.failed > 0) text += fmt::format(", {} failed", tasks.failed);
   if (!tasks.total || tasks.ended_now == 0) return text;
   const auto left = static_cast<double>(*tasks.total - std::min(*tasks.total, tasks.ended));

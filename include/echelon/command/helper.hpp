@@ -62,6 +62,8 @@ class Helper {
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
 
  private:
+  [[noreturn]] void has_gone() const;
+
   int socket_ = -1;
   pid_t pid_ = -1;
 };

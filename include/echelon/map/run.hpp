@@ -8,9 +8,9 @@
 #include <vector>
 
 #include <echelon/base/error.hpp>
+#include <echelon/comm/session.hpp>
 #include <echelon/command/helper.hpp>
 #include <echelon/command/inputs.hpp>
-#include <echelon/comm/session.hpp>
 #include <echelon/farm/halt.hpp>
 #include <echelon/map/journal_file.hpp>
 #include <echelon/measure/account.hpp>
@@ -34,14 +34,14 @@ struct Options {
   bool by_content = false;
   bool force = false;  ///< files that are there already are replaced
 
-  unsigned attempts = 1;                      ///< of each task, at most
-  std::optional<double> timeout_s;            ///< of each attempt
-  std::optional<double> timeout_percent;      ///< the same, of the median time so far
+  unsigned attempts = 1;                  ///< of each task, at most
+  std::optional<double> timeout_s;        ///< of each attempt
+  std::optional<double> timeout_percent;  ///< the same, of the median time so far
   farm::Halt halt;
-  std::chrono::duration<double> delay{0};     ///< between two starts
-  std::chrono::duration<double> grace{30};    ///< for running commands, after a request to stop
-  std::optional<double> needs_s;              ///< a command is not started so shortly before `ends_at`
-  std::optional<double> ends_at;              ///< the allocation, in seconds since 1970
+  std::chrono::duration<double> delay{0};   ///< between two starts
+  std::chrono::duration<double> grace{30};  ///< for running commands, after a request to stop
+  std::optional<double> needs_s;            ///< a command is not started so shortly before `ends_at`
+  std::optional<double> ends_at;            ///< the allocation, in seconds since 1970
 };
 
 struct Progress {
@@ -56,7 +56,7 @@ struct Surroundings {
   int output = 1;  ///< descriptors that tasks' output goes to
   int errors = 2;
   std::function<void(const Progress&)> progress;
-  std::function<unsigned()> stops_asked;  ///< how often somebody has asked to stop: 1 gently, 2 at once
+  std::function<unsigned()> stops_asked;         ///< how often somebody has asked to stop: 1 gently, 2 at once
   std::function<void(const std::string&)> tell;  ///< a line for people
 };
 
@@ -66,8 +66,8 @@ struct Result {
 };
 
 /// Runs all commands on the other ranks, where there are any, else here. On the master, while the others serve().
-/// Throws UsageError for what is wrong with the input or the files, before any command has been started where that can be
-/// known.
+/// Throws UsageError for what is wrong with the input or the files, before any command has been started where that can
+/// be known.
 [[nodiscard]] Result run(const comm::Session& session, measure::Account& account, const std::vector<std::string>& argv,
                          const Options& options, command::Helper& helper, const Surroundings& surroundings);
 /// Runs what the master hands out, until it is told to leave.
