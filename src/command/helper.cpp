@@ -106,7 +106,13 @@ Helper::Helper(std::vector<std::string> environment) {
 void Helper::has_gone() const {
   while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }
-  for (const pid_t process : base::descendants()) kill(process, SIGKILL);
+  constexpr int rounds = 100;  // of 10 ms, for what does not die at once
+  for (int round = 0; round < rounds; ++round) {
+    const std::vector<pid_t> left = base::descendants();
+    if (left.empty()) break;
+    for (const pid_t process : left) kill(process, SIGKILL);
+    poll(nullptr, 0, 10);
+  }
   throw std::runtime_error("the process that runs this rank's commands is gone");
 }
 
