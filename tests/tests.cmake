@@ -32,6 +32,7 @@ echelon_test(NAME base.number TIMEOUT 60)
 echelon_test(NAME schedule.chunks TIMEOUT 60)
 echelon_test(NAME farm.delivery TIMEOUT 60)
 echelon_test(NAME farm.histories TIMEOUT 300)
+echelon_test(NAME farm.journal TIMEOUT 120)
 echelon_test(NAME farm.master TIMEOUT 60)
 echelon_test(NAME farm.worker TIMEOUT 60 PROCESSORS 2)
 echelon_test(NAME command.helper TIMEOUT 120)
@@ -53,6 +54,10 @@ echelon_test(NAME report.csv TIMEOUT 60)
 echelon_test(NAME report.table TIMEOUT 60)
 echelon_test(NAME report.output_file TIMEOUT 60)
 echelon_test(NAME report.progress TIMEOUT 60)
+
+# The files of map: what is left of them after a run was cut short anywhere.
+echelon_test(NAME map.journal_file TIMEOUT 300)
+echelon_test(NAME map.output_file TIMEOUT 300)
 
 # The program as its users see it.
 set(program_under_test "ECHELON_PROGRAM=\"$<TARGET_FILE:echelon_program>\"" "ECHELON_MPIEXEC=\"${MPIEXEC_EXECUTABLE}\"")

@@ -21,6 +21,7 @@ class Tasks {
     std::uint64_t has_piece : 1 = 0;
     std::uint64_t is_listed : 1 = 0;  ///< in the list of this run; kept by whoever goes by content
     [[nodiscard]] State how() const noexcept { return static_cast<State>(state); }
+    void set(State how) noexcept { state = static_cast<unsigned>(how) & 3U; }
     [[nodiscard]] bool is_finished() const noexcept { return how() != State::open; }
     [[nodiscard]] Piece piece() const noexcept { return {offset, size}; }
   };

@@ -77,6 +77,7 @@ class JournalFile {
   [[nodiscard]] const farm::journal::Tasks::Known* known_as(std::uint64_t task) const;
   /// All that the journal knows has ended well, the list too.
   [[nodiscard]] bool is_complete() const;
+  [[nodiscard]] bool is_by_content() const noexcept;
   /// The store of pieces is synced before each group of lines.
   void write_after(int store);
   /// On the disk when it returns.

@@ -1,0 +1,101 @@
+#include <algorithm>
+#include <cerrno>
+#include <stdexcept>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include "files.hpp"
+#include "output_view.hpp"
+
+namespace echelon::map {
+
+OutputView::OutputView(int store, Target target, bool gives_room)
+    : store_{store},
+      target_{std::move(target)},
+      gives_room_{gives_room},
+      end_{target_.begin},
+      thread_{start_without_signals([this] { run(); })} {}
+
+OutputView::~OutputView() {
+  {
+    const std::lock_guard guard{mutex_};
+    stop_ = true;
+  }
+  work_.notify_one();
+  thread_.join();
+}
+
+void OutputView::add(const farm::journal::Piece& piece) {
+  {
+    const std::lock_guard guard{mutex_};
+    if (!failure_.empty()) throw std::runtime_error(failure_);
+    if (piece.size == 0) return;
+    // One copy for those that stand behind each other.
+    if (!queue_.empty() && queue_.back().end() == piece.offset) {
+      queue_.back().size += piece.size;
+    } else {
+      queue_.push_back(piece);
+    }
+  }
+  work_.notify_one();
+}
+
+std::uint64_t OutputView::drain() {
+  std::unique_lock lock{mutex_};
+  done_.wait(lock, [&] { return (queue_.empty() && !at_work_) || !failure_.empty(); });
+  if (!failure_.empty()) throw std::runtime_error(failure_);
+  return end_;
+}
+
+void OutputView::run() {
+  // So that whoever ends the view need not wait for a piece of many GiB.
+  constexpr std::uint64_t at_once = std::uint64_t{16} << 20U;
+  std::unique_lock lock{mutex_};
+  while (true) {
+    work_.wait(lock, [&] { return stop_ || !queue_.empty(); });
+    if (stop_) return;
+    farm::journal::Piece& front = queue_.front();
+    const farm::journal::Piece piece{front.offset, std::min(front.size, at_once)};
+    front.offset += piece.size;
+    front.size -= piece.size;
+    if (front.size == 0) queue_.pop_front();
+    at_work_ = true;
+    lock.unlock();
+    std::string failure = show(piece);
+    lock.lock();
+    at_work_ = false;
+    failure_ = std::move(failure);
+    if (failure_.empty()) end_ += piece.size;
+    if (queue_.empty() || !failure_.empty()) done_.notify_all();
+    if (!failure_.empty()) return;
+  }
+}
+
+std::string OutputView::show(const farm::journal::Piece& piece) {
+  const std::uint64_t at = end_;
+  const std::uint64_t count =
+      map::copy(store_, &piece.offset, target_.file, target_.can_seek ? &at : nullptr, piece.size);
+  if (count < piece.size) {
+    return fmt::format("cannot write {}: {}", target_.name, errno == 0 ? "what tasks wrote is not there" : reason());
+  }
+  if (gives_room_) give_room(piece);
+  return {};
+}
+
+void OutputView::give_room(const farm::journal::Piece& piece) {
+  constexpr std::uint64_t block_bytes = std::uint64_t{1} << 20U;
+  for (std::uint64_t at = piece.offset; at < piece.end();) {
+    const std::uint64_t block = at / block_bytes;
+    const std::uint64_t end = std::min(piece.end(), (block + 1) * block_bytes);
+    std::uint64_t& bytes = copied_[block];
+    bytes += end - at;
+    at = end;
+    if (bytes < block_bytes) continue;
+    (void)fallocate(store_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(block * block_bytes),
+                    static_cast<off_t>(block_bytes));
+    copied_.erase(block);
+  }
+}
+
+}  // namespace echelon::map

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include <echelon/farm/journal.hpp>
+
+namespace echelon::map {
+
+/// Copies pieces of a store into a file or a pipe, by a thread of its own, so that nobody waits for a reader who is slow.
+class OutputView {
+ public:
+  struct Target {
+    int file = -1;
+    std::string name;         // for messages
+    bool can_seek = true;     // else it is written from where it is
+    std::uint64_t begin = 0;  // where the first piece goes
+  };
+  /// `gives_room`: what was copied is not needed in the store any more.
+  OutputView(int store, Target target, bool gives_room);
+  /// Leaves what is not copied.
+  ~OutputView();
+  OutputView(const OutputView&) = delete;
+  OutputView& operator=(const OutputView&) = delete;
+
+  /// Throws std::runtime_error once one could not be copied.
+  void add(const farm::journal::Piece& piece);
+  /// Waits until all is copied: where the view ends then.
+  std::uint64_t drain();
+
+ private:
+  int store_;
+  Target target_;
+  bool gives_room_;
+  std::uint64_t end_;
+  std::map<std::uint64_t, std::uint64_t> copied_;  // bytes, of blocks of the store that are not copied to their end
+
+  std::mutex mutex_;
+  std::condition_variable work_;
+  std::condition_variable done_;
+  std::deque<farm::journal::Piece> queue_;
+  bool at_work_ = false;
+  bool stop_ = false;
+  std::string failure_;
+  std::thread thread_;
+
+  void run();
+  [[nodiscard]] std::string show(const farm::journal::Piece& piece);
+  void give_room(const farm::journal::Piece& piece);
+};
+
+}  // namespace echelon::map
