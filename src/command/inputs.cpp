@@ -1,8 +1,3 @@
-#include <fcntl.h>
-#include <poll.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -10,7 +5,11 @@
 #include <system_error>
 #include <utility>
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <echelon/base/error.hpp>
 #include <echelon/command/inputs.hpp>
@@ -68,7 +67,8 @@ class Inputs::Reader {
     }
     if (begin_ == buffer_.size()) return std::nullopt;
     const char* const separator = find_separator();
-    const std::size_t end = separator == nullptr ? buffer_.size() : static_cast<std::size_t>(separator - buffer_.data());
+    const std::size_t end =
+        separator == nullptr ? buffer_.size() : static_cast<std::size_t>(separator - buffer_.data());
     std::string value{buffer_, begin_, end - begin_};
     begin_ = std::min(end + 1, buffer_.size());
     searched_ = begin_;

@@ -165,10 +165,10 @@ class TemplateReader {
     const std::optional<std::string_view> group = brace_group(rest);
     // `$-` in braces is the shell's, all others would be a parameter that the value names.
     if (group && *group != "{-}") {
-      throw base::UsageError(
-          fmt::format("${0}: a dollar sign before a placeholder would make a variable of the value; write \\${0} for the "
-                      "value behind a dollar sign, and a parameter of the shell without braces",
-                      *group));
+      throw base::UsageError(fmt::format(
+          "${0}: a dollar sign before a placeholder would make a variable of the value; write \\${0} for the "
+          "value behind a dollar sign, and a parameter of the shell without braces",
+          *group));
     }
     const bool quotes = level().kind == Kind::double_quotes || level().kind == Kind::quoted_parameter ||
                         level().kind == Kind::arithmetic;
@@ -245,12 +245,9 @@ class TemplateReader {
 
   Template::Piece piece_of(std::string_view group) const {
     using Form = Template::Form;
-    constexpr std::pair<std::string_view, Form> forms[] = {{"", Form::whole},
-                                                           {".", Form::no_extension},
-                                                           {"/", Form::name},
-                                                           {"//", Form::folder},
-                                                           {"/.", Form::name_no_extension},
-                                                           {"#", Form::number}};
+    constexpr std::pair<std::string_view, Form> forms[] = {
+        {"", Form::whole},    {".", Form::no_extension},       {"/", Form::name},
+        {"//", Form::folder}, {"/.", Form::name_no_extension}, {"#", Form::number}};
     const std::string_view inside = group.substr(1, group.size() - 2);
     const std::size_t end = std::min(inside.find_first_not_of(digits), inside.size());
     const std::string_view number = inside.substr(0, end);
@@ -263,8 +260,8 @@ class TemplateReader {
     for (const char c : number) source = std::min(10 * source + static_cast<std::size_t>(c - '0'), sources_ + 1);
     if (source == 0) refuse(group, "sources are counted from 1");
     if (source > sources_) {
-      refuse(group, sources_ == 1 ? "there is but one input source"
-                                  : fmt::format("there are but {} input sources", sources_));
+      refuse(group,
+             sources_ == 1 ? "there is but one input source" : fmt::format("there are but {} input sources", sources_));
     }
     piece.source = source - 1;
     return piece;
@@ -276,8 +273,8 @@ class TemplateReader {
 
   [[noreturn]] void refuse(std::string_view group, std::string_view reason) const {
     const std::string_view quotes = levels_.back().kind == Kind::double_quotes ? "\"\"" : "''";
-    throw base::UsageError(fmt::format("{}: {}; for these characters themselves write {{{}{}", group, reason, quotes,
-                                       group.substr(1)));
+    throw base::UsageError(
+        fmt::format("{}: {}; for these characters themselves write {{{}{}", group, reason, quotes, group.substr(1)));
   }
 
   /// Of the placeholder that ends at at_.
@@ -385,7 +382,8 @@ void Template::append(std::string& line, std::string_view value, Place place, bo
       break;
     case Place::double_quotes_escaped:  // the backslash is one, and no more
     case Place::double_quotes:
-      text = place == Place::double_quotes_escaped ? "\\" : "";
+      text.clear();
+      if (place == Place::double_quotes_escaped) text += '\\';
       append_with_backslashes(text, value, "\\\"$`");
       break;
   }

@@ -8,16 +8,15 @@ namespace {
 
 /// Reserved words and what dash, bash or ksh have built in, sorted.
 constexpr auto of_the_shell = std::to_array<std::string_view>(
-    {"!",       ".",         ":",       "[",         "[[",       "]]",       "alias",   "autoload", "bg",      "bind",
-     "break",   "builtin",   "caller",  "case",      "cd",       "chdir",    "command", "compgen",  "complete", "compopt",
-     "continue", "coproc",   "declare", "dirs",      "disown",   "do",       "done",    "echo",     "elif",    "else",
-     "enable",  "esac",      "eval",    "exec",      "exit",     "export",   "false",   "fc",       "fg",      "fi",
-     "for",     "function",  "getopts", "hash",      "help",     "hist",     "history", "if",       "in",      "jobs",
-     "kill",    "let",       "local",   "logout",    "mapfile",  "newgrp",   "popd",     "print",   "printf",
-     "pushd",   "pwd",       "read",    "readarray", "readonly", "return",   "select",  "set",      "shift",   "shopt",
-     "source",    "suspend", "test",      "then",     "time",     "times",   "trap",     "true",    "type",
-     "typeset", "ulimit",    "umask",   "unalias",   "unset",    "until",    "wait",    "whence",   "while",   "{",
-     "}"});
+    {"!",        ".",        ":",         "[",        "[[",      "]]",     "alias",   "autoload", "bg",       "bind",
+     "break",    "builtin",  "caller",    "case",     "cd",      "chdir",  "command", "compgen",  "complete", "compopt",
+     "continue", "coproc",   "declare",   "dirs",     "disown",  "do",     "done",    "echo",     "elif",     "else",
+     "enable",   "esac",     "eval",      "exec",     "exit",    "export", "false",   "fc",       "fg",       "fi",
+     "for",      "function", "getopts",   "hash",     "help",    "hist",   "history", "if",       "in",       "jobs",
+     "kill",     "let",      "local",     "logout",   "mapfile", "newgrp", "popd",    "print",    "printf",   "pushd",
+     "pwd",      "read",     "readarray", "readonly", "return",  "select", "set",     "shift",    "shopt",    "source",
+     "suspend",  "test",     "then",      "time",     "times",   "trap",   "true",    "type",     "typeset",  "ulimit",
+     "umask",    "unalias",  "unset",     "until",    "wait",    "whence", "while",   "{",        "}"});
 static_assert(std::ranges::is_sorted(of_the_shell));
 
 bool is_blank(char c) { return c == ' ' || c == '\t'; }

@@ -23,9 +23,9 @@ struct DescriptorSource {
 };
 using Source = std::variant<ListSource, FileSource, DescriptorSource>;
 
-/// The values of the tasks: each combination of the sources' values, the last source's varying fastest. A source without
-/// any counts as one with an empty value, unless all are empty: then there is no task. Both are as in GNU parallel.
-/// The first source is read as its values are needed, the others at once, into memory.
+/// The values of the tasks: each combination of the sources' values, the last source's varying fastest. A source
+/// without any counts as one with an empty value, unless all are empty: then there is no task. Both are as in GNU
+/// parallel. The first source is read as its values are needed, the others at once, into memory.
 class Inputs {
  public:
   /// `separator`: '\n' or '\0', which ends a value in files, but for the last one in each.
@@ -39,7 +39,8 @@ class Inputs {
   /// the end of its next value. Throws UsageError at a NUL in a file of lines.
   [[nodiscard]] std::optional<std::vector<std::string>> next();
 
-  /// For who must not wait: with `while (!has_buffered()) { poll descriptor(); read_some(); }`, next() waits for nothing.
+  /// For who must not wait: with `while (!has_buffered()) { poll descriptor(); read_some(); }`, next() waits for
+  /// nothing.
   [[nodiscard]] bool has_buffered() const;
   /// Reads the first source once: waits only if nothing is there yet.
   void read_some();

@@ -18,5 +18,6 @@ namespace echelon::command {
 [[nodiscard]] std::string quoted(std::string_view value);
 /// Where <iomanip> is known, std::quoted would be taken for a string otherwise.
 [[nodiscard]] inline std::string quoted(const std::string& value) { return quoted(std::string_view{value}); }
+[[nodiscard]] inline std::string quoted(const char* value) { return quoted(std::string_view{value}); }
 
 }  // namespace echelon::command
