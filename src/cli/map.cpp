@@ -46,6 +46,14 @@ struct MapCommand {
   std::unique_ptr<command::Helper> helper;
 };
 
+/// CLI11 does not know of the words behind the options.
+class MapHelp : public CLI::Formatter {
+ public:
+  std::string make_usage(const CLI::App* /*app*/, std::string /*name*/) const override {
+    return "Usage: echelon [-n RANKS] map [OPTIONS] [COMMAND...] [::: ARGUMENT...]\n";
+  }
+};
+
 /// The words after map's own options: the command, and its arguments after ::: (as they are) or :::: (in files).
 void take_words(MapCommand& map, const std::vector<std::string>& words) {
   std::size_t at = 0;
@@ -102,7 +110,7 @@ void settle(MapCommand& map, const std::vector<std::string>& words) {
       if (*options.timeout_s <= 0) throw UsageError("--timeout: give a time above 0, as in 30 or 2m");
     }
   }
-  if (!map.halt.empty()) options.halt = farm::Halt::parse(map.halt);
+  if (!map.halt.empty()) options.halt = farm::parse_halt(map.halt);
   if (!map.delay.empty()) options.delay = measure::Seconds{parse_seconds("--delay", map.delay)};
   if (!map.grace.empty()) options.grace = measure::Seconds{parse_seconds("--grace", map.grace)};
   if (!map.time_request.empty()) options.needs_s = parse_seconds("--time-request", map.time_request);
@@ -228,7 +236,7 @@ void add_map(CLI::App& program, Command& chosen) {
   auto map = std::make_shared<MapCommand>();
   map::Options& options = map->options;
   CLI::App& app = *program.add_subcommand("map", "Run shell commands as tasks over ranks, and lose none");
-  app.usage("Usage: echelon [-n RANKS] map [OPTIONS] [COMMAND...] [::: ARGUMENT...]");
+  app.formatter(std::make_shared<MapHelp>());
   app.footer(
       "COMMAND is run once for each line of the input: of standard input, of --arg-file FILE, of FILE after ::::, or "
       "for\n"

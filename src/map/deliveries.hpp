@@ -36,12 +36,12 @@ class Deliveries {
   /// A task was read; true: it has ended in an earlier run, and is not to be run.
   [[nodiscard]] bool list(std::uint64_t number, const std::string& line);
   /// No command is to be started before: the journal's tasks have all been read.
-  [[nodiscard]] bool may_start() const;
+  [[nodiscard]] bool may_start();
   void list_ended(std::uint64_t tasks);
 
   void deliver(const Listed& task, const farm::Ending& ending, const Output& output);
-  /// Everything is where it belongs, on disk too; `complete`: every task of the list has ended.
-  void finish(bool complete);
+  /// Everything is where it belongs, on disk too.
+  void finish();
 
   [[nodiscard]] std::uint64_t succeeded() const noexcept { return succeeded_; }
   [[nodiscard]] std::uint64_t failed() const noexcept { return failed_; }
@@ -51,6 +51,8 @@ class Deliveries {
   [[nodiscard]] const farm::RunTimes& run_times() const noexcept { return run_times_; }
 
  private:
+  /// The file of output, which needs to know which tasks the journal has; from the first one on that may start.
+  void open_output();
   void log(const std::string& line) const;
 
   const Options& options_;

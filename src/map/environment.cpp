@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <echelon/comm/nodes.hpp>
+#include <echelon/command/environment.hpp>
 #include <echelon/measure/machine.hpp>
 
 namespace echelon::map {
@@ -17,8 +18,7 @@ std::vector<std::string> rank_environment(const comm::Session& session) {
   // Ranks that are bound to CPUs of their own share them with nobody.
   const bool bound = measure::affinity().size() < measure::online_cpus();
   const std::uint64_t cpus = measure::usable_cpus();
-  const std::uint64_t threads = bound ? cpus : cpus / std::max<std::uint64_t>(1, workers);
-  return {fmt::format("OMP_NUM_THREADS={}", std::max<std::uint64_t>(1, threads))};
+  return {fmt::format("OMP_NUM_THREADS={}", command::threads_a_command(cpus, bound ? 1 : workers))};
 }
 
 }  // namespace echelon::map

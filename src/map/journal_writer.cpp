@@ -1,11 +1,11 @@
+#include "journal_writer.hpp"
+
 #include <chrono>
 #include <stdexcept>
 #include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
-
-#include "journal_writer.hpp"
 
 namespace echelon::map {
 namespace {

@@ -107,7 +107,7 @@ void Master::run() {
   }
   const bool complete = input_ended_ && tasks_.empty() && !input_error_;
   if (complete) stopped_.clear();  // it came to its end all the same
-  deliveries_.finish(complete);
+  deliveries_.finish();
   if (input_error_) std::rethrow_exception(input_error_);
 }
 
@@ -266,7 +266,7 @@ void Master::finish(Arrived& arrived) {
   farm_.consumed(job_, 1);
   if (stopping_ != Stopping::no) return;
   if (const auto when = deliveries_.halt(input_ended_ ? std::optional{listed_} : inputs_.count())) {
-    stop(*when == farm::Halt::When::now ? Stopping::at_once : Stopping::gently, "--halt: " + options_.halt.text());
+    stop(*when == farm::Halt::When::now ? Stopping::at_once : Stopping::gently, "--halt has stopped the run");
   }
 }
 
@@ -519,6 +519,7 @@ std::vector<measure::Books> Master::end() {
     }
     all.push_back({.record = {.rank = static_cast<std::uint64_t>(rank),
                               .host = link_.hosts()[static_cast<std::size_t>(rank)],
+                              .cpus = "",
                               .role = "worker",
                               .lost = true},
                    .usable_cpus = all.front().usable_cpus,

@@ -21,4 +21,13 @@ void Output::read(Stream of, const Take& take) const {
   }
 }
 
+void Output::write(const ResultsFolder& to, const std::vector<std::string>& values, std::uint64_t number) const {
+  if (!files_.empty()) {
+    return to.write(values, number, FilePart{files_[0].descriptor(), 0, output_bytes_},
+                    FilePart{files_[1].descriptor(), 0, errors_bytes_});
+  }
+  const std::string_view all{reinterpret_cast<const char*>(bytes_.data()), bytes_.size()};
+  to.write(values, number, all.substr(0, output_bytes_), all.substr(output_bytes_));
+}
+
 }  // namespace echelon::map

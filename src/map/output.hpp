@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include <echelon/map/results_folder.hpp>
+
 #include "spool.hpp"
 
 namespace echelon::map {
@@ -31,6 +33,8 @@ class Output {
   }
   /// Hands over all of it, in pieces.
   void read(Stream of, const Take& take) const;
+  /// Into the folder of the task of that number, from 1.
+  void write(const ResultsFolder& to, const std::vector<std::string>& values, std::uint64_t number) const;
 
  private:
   std::vector<std::byte> bytes_;
