@@ -271,7 +271,10 @@ void Run::copy(std::chrono::milliseconds patience) {
   }
   if (pipes[1].revents != 0) {
     put(chatter.feed(outcome.feed(read_some(errors, buffer))));
-    if (errors < 0) put(chatter.feed(outcome.finish()) + chatter.finish());
+    if (errors < 0) {
+      put(chatter.feed(outcome.finish()));
+      put(chatter.finish());
+    }
     if (outcome.out_of_reach() && mpiruns_input >= 0) input.start(std::exchange(mpiruns_input, -1));
   }
   if (pipes[2].revents != 0) meet_rank_0();
