@@ -11,6 +11,9 @@ namespace {
 /// Of the lines of dashes that Open MPI puts before and after what it has to say.
 constexpr std::size_t fence_length = 74;
 
+/// With this it begins to tell of a signal that it hands on to the ranks.
+constexpr std::string_view forwarding = "mpirun: Forwarding signal ";
+
 /// Where "[HOST:PID] ", with which Open MPI begins its lines, or the beginning of it, stands: a rank's text before it
 /// may be without an end of line. The size of the text where nowhere.
 std::size_t own_begin(std::string_view text) {
@@ -34,7 +37,7 @@ bool is_aside(std::string_view line) {
          (says("ORTE_ERROR_LOG") && says("show_help.c")) ||
          // Where a rank is lost: it tells the others, and does not know how.
          (says("PMIX ERROR") && says("pmix_event_notification.c")) ||
-         (line.starts_with("mpirun: Forwarding signal ") && line.ends_with(" to job\n"));
+         (line.starts_with(forwarding) && line.ends_with(" to job\n"));
 }
 
 }  // namespace
@@ -46,13 +49,15 @@ std::string ChatterFilter::feed(std::string_view bytes) {
     if (c == '\n') {
       out += take_line(line_);
       line_.clear();
+      mid_line_ = false;
     }
   }
   // A line that cannot become one of mpirun's need not wait for its end: a progress line has none.
   if (!block_ && line_.find_first_not_of('-') != std::string::npos) {
-    const std::size_t own = own_begin(line_);
+    const std::size_t own = is_forwarding(line_) ? 0 : own_begin(line_);
     out += line_.substr(0, own);
     line_.erase(0, own);
+    mid_line_ = mid_line_ || own > 0;
   }
   return out;
 }
@@ -68,8 +73,7 @@ std::string ChatterFilter::finish() {
 }
 
 std::string ChatterFilter::take_line(std::string_view line) {
-  std::string_view own = line.substr(own_begin(line));
-  if (own.empty() && is_aside(line)) own = line;
+  const std::string_view own = is_forwarding(line) ? line : line.substr(own_begin(line));
   if (const bool state = own.find(" ACTIVATE ") != std::string_view::npos; state || is_aside(own)) {
     if (state) note_state(std::string{own});
     const std::string_view before = line.substr(0, line.size() - own.size());
@@ -87,6 +91,10 @@ std::string ChatterFilter::take_line(std::string_view line) {
   if (!dashes) return {};
   const std::string block = *std::exchange(block_, std::nullopt);
   return is_about_ranks(block) ? std::string{} : block;
+}
+
+bool ChatterFilter::is_forwarding(std::string_view line) const {
+  return !mid_line_ && (line.starts_with(forwarding) || forwarding.starts_with(line));
 }
 
 bool ChatterFilter::is_about_ranks(std::string_view block) {

@@ -271,7 +271,10 @@ void Run::copy(std::chrono::milliseconds patience) {
   }
   if (pipes[1].revents != 0) {
     put(chatter.feed(outcome.feed(read_some(errors, buffer))));
-    if (errors < 0) put(chatter.feed(outcome.finish()) + chatter.finish());
+    if (errors < 0) {
+      put(chatter.feed(outcome.finish()));
+      put(chatter.finish());
+    }
     if (outcome.out_of_reach() && mpiruns_input >= 0) input.start(std::exchange(mpiruns_input, -1));
   }
   if (pipes[2].revents != 0) meet_rank_0();
@@ -452,6 +455,7 @@ int launch(const LaunchRequest& request) {
   const LaunchPlan plan = plan_here(request);
   const std::vector<std::string> command = mpirun_command(plan, request.program);
   const std::string token = new_token();
+  const std::string users_variables = users_launcher_variables();
   const Pipe output = Pipe::make();
   const Pipe errors = Pipe::make();
   // mpirun reads all of its input, and as soon as it can: what the caller may want to read himself, as in a shell's
@@ -494,7 +498,7 @@ int launch(const LaunchRequest& request) {
   if (child == 0) {
     if (!plan.in_allocation) folder.announce_as_shared_memory();
     if (request.stops_by_itself) {
-      setenv(base::user_variables, users_launcher_variables().c_str(), 1);
+      setenv(base::user_variables, users_variables.c_str(), 1);
       setenv(starter_variable, run.line.path().c_str(), 1);
     }
     become(command, token, input.out, output.in, errors.in, starter);

@@ -6,7 +6,8 @@
 namespace echelon::launch {
 
 /// The starter's end of its line to rank 0, whose other end is class Starter: a socket in the run's own folder, over
-/// which rank 0 is given open descriptors, and a byte for each request to stop.
+/// which rank 0 is given open descriptors, and a byte for each request to stop. Past mpirun, which took 20 s for 1 GB
+/// of output and 5 s for 1 GiB of input (0.2 s and 1 s this way), and changes what goes to standard error.
 class Line {
  public:
   Line() = default;

@@ -139,6 +139,13 @@ const std::vector<std::string> losses{block("ORTE was unable to reliably start o
                                       block("WARNING: Open MPI failed to TCP connect to a peer MPI process.  This\n"
                                             "should not happen.\n")};
 
+TEST(chatter_filter, signal_that_is_handed_on_is_kept_back) {
+  EXPECT_EQ(filtered("before\nmpirun: Forwarding signal 10 to job\nafter\n").text, "before\nafter\n");
+  for (const char* text : {"mpirun: Forwarding signals\n", "mpi", "say mpirun: Forwarding signal 10 to job\n"}) {
+    EXPECT_EQ(filtered(text).text, text);
+  }
+}
+
 TEST(chatter_filter, states_and_lost_peers_are_kept_back) {
   const Filtered f = filtered(state("JOB [INVALID]", "PENDING INIT") + state("JOB NULL", "DAEMONS TERMINATED") +
                               "one\n" + running() + all_in_mpi() + "42 % done" + state(1, "ABORTED BY SIGNAL") +

@@ -80,6 +80,20 @@ TEST(mpirun_command, job_that_outlives_ranks_is_watched) {
             "slot:PE=1 --bind-to core prog --points 1e9");
 }
 
+TEST(mpirun_command, job_that_stops_by_itself_is_told_where_its_starter_is) {
+  EXPECT_EQ(command({.ranks = 64, .stops_by_itself = true, .in_allocation = true}),
+            "mpirun -n 64 -x ECHELON_LAUNCHED -x OMP_WAIT_POLICY -x ECHELON_STARTER -x ECHELON_USER_VARIABLES --map-by "
+            "slot:PE=1 --bind-to core prog --points 1e9");
+}
+
+TEST(mpirun_command, ranks_that_are_not_to_be_bound_are_not_on_one_machine) {
+  EXPECT_EQ(command({.ranks = 2, .bind = false, .usable_cpus = 4, .usable_cores = 4}),
+            "mpirun -n 2 --host localhost:2 --mca plm isolated --mca pml ob1 --mca btl self,vader --bind-to none prog "
+            "--points 1e9");
+  EXPECT_EQ(command({.ranks = 64, .bind = false, .in_allocation = true}),
+            command({.ranks = 64, .bind = true, .in_allocation = true}));
+}
+
 TEST(this_executable, is_this_test) {
   EXPECT_EQ(std::filesystem::path{this_executable()}.filename(), "launch_launcher_test");
 }

@@ -53,6 +53,20 @@ TEST(outcome, is_taken_out_wherever_it_stands_and_is_torn) {
   }
 }
 
+TEST(outcome, rank_0_out_of_reach_is_none) {
+  const std::string text = "before" + out_of_reach_marker(token) + "after";
+  for (std::size_t cut = 0; cut <= text.size(); ++cut) {
+    OutcomeReader reader{token};
+    EXPECT_FALSE(reader.out_of_reach());
+    std::string passed = reader.feed(text.substr(0, cut));
+    passed += reader.feed(text.substr(cut));
+    passed += reader.finish();
+    EXPECT_EQ(passed, "beforeafter") << "cut at " << cut;
+    EXPECT_TRUE(reader.out_of_reach());
+    EXPECT_FALSE(reader.outcome().has_value());
+  }
+}
+
 TEST(outcome, other_text_passes) {
   const std::string marker = outcome_marker(token, 3);
   for (const std::string& text :

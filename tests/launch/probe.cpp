@@ -22,6 +22,7 @@
 #include <mpi.h>
 #include <unistd.h>
 
+#include <echelon/base/launcher_variables.hpp>
 #include <echelon/launch/launcher.hpp>
 #include <echelon/launch/outcome.hpp>
 #include <echelon/launch/starter.hpp>
@@ -90,6 +91,8 @@ std::optional<int> run_as_master(std::string_view mode, int number) {
   if (mode == "lose-master") lose_self();
   if (mode == "where") {
     print(starter.output(), starter.is_here() ? "here\n" : "far\n");
+  } else if (mode == "user-variables") {
+    print(starter.output(), std::getenv(echelon::base::user_variables));
   } else if (mode == "sum") {  // Fletcher's, as the test does
     std::uint64_t size = 0;
     std::uint64_t sum = 0;

@@ -12,6 +12,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <echelon/base/launcher_variables.hpp>
+
 #include "support/run_program.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -64,6 +66,18 @@ class stopping : public testing::TestWithParam<bool> {
 INSTANTIATE_TEST_SUITE_P(, stopping, testing::Bool(), [](const auto& tested) { return tested.param ? "far" : "here"; });
 
 TEST_P(stopping, starter_is_where_it_is) { EXPECT_EQ(run({"where"}).out, far() ? "far\n" : "here\n"); }
+
+TEST_P(stopping, users_own_variables_are_announced_without_ours) {
+  RunOptions changed = options();
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string name{*entry, std::string_view{*entry}.find('=')};
+    if (base::is_of_launchers(name)) changed.environment[name] = std::nullopt;
+  }
+  changed.environment["OMPI_MCA_no_such"] = "a=b";
+  changed.environment["OMP_WAIT_POLICY"] = "passive";
+  const Outcome outcome = run_program(command({"user-variables"}), changed);
+  EXPECT_THAT(outcome.out, testing::AnyOf("OMPI_MCA_no_such=OMP_WAIT_POLICY", "OMP_WAIT_POLICY=OMPI_MCA_no_such"));
+}
 
 TEST_P(stopping, rank_0_takes_its_time_after_a_signal) {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2}) {

@@ -49,9 +49,12 @@ class ChatterFilter {
  private:
   std::string take_line(std::string_view line);
   bool is_about_ranks(std::string_view block);
+  /// mpirun begins to tell of a signal here.
+  [[nodiscard]] bool is_forwarding(std::string_view line) const;
   void note_state(const std::string& line);
 
   std::string line_;
+  bool mid_line_ = false;             // the beginning of this line is passed on
   std::optional<std::string> block_;  // since a line of dashes
   std::optional<KilledRank> killed_;
   bool rank_failed_ = false;

@@ -42,9 +42,10 @@ struct LaunchPlan {
 /// The executable that this process runs.
 [[nodiscard]] std::string this_executable();
 
-/// Starts ranks, hands on what they print, and waits for their end. Signals are passed on, and a launch whose starter
-/// dies ends too. Returns the exit code for this process, after a line on standard error where ranks were killed or
-/// could not be started; where a signal was passed on and rank 0 told no outcome, ends this process by that signal.
+/// Starts ranks, hands on what they print, and waits for their end. Signals are passed on, or are requests to stop
+/// where the run stops_by_itself, and a launch whose starter dies ends too. Returns the exit code for this process,
+/// after a line on standard error where ranks were killed or could not be started; where there was a signal and rank 0
+/// told no outcome, ends this process by that signal.
 ///
 /// Where the run outlives ranks, the exit code is what rank 0 told; mpirun is ended where it does not end by itself,
 /// and nothing of the run is left on this node. May be called once, by a process without MPI.
