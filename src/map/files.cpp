@@ -1,3 +1,5 @@
+#include "files.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -5,8 +7,6 @@
 #include <vector>
 
 #include <fcntl.h>
-
-#include "files.hpp"
 
 namespace echelon::map {
 namespace {
@@ -43,8 +43,7 @@ std::uint64_t write_at(int file, std::string_view bytes, std::uint64_t offset) {
 }
 
 std::uint64_t write_next(int file, std::string_view bytes) {
-  return write_all(bytes,
-                   [&](std::string_view rest, std::uint64_t) { return write(file, rest.data(), rest.size()); });
+  return write_all(bytes, [&](std::string_view rest, std::uint64_t) { return write(file, rest.data(), rest.size()); });
 }
 
 std::uint64_t copy(int from, const std::uint64_t* from_offset, int to, const std::uint64_t* to_offset,
@@ -55,9 +54,9 @@ std::uint64_t copy(int from, const std::uint64_t* from_offset, int to, const std
   off_t out = to_offset != nullptr ? static_cast<off_t>(*to_offset) : 0;
   std::uint64_t done = 0;
   while (done < size) {  // within the kernel, where it can do that with these two
-    const ssize_t count = copy_file_range(from, from_offset != nullptr ? &in : nullptr, to,
-                                          to_offset != nullptr ? &out : nullptr,
-                                          std::min<std::uint64_t>(size - done, kernel_bytes), 0);
+    const ssize_t count =
+        copy_file_range(from, from_offset != nullptr ? &in : nullptr, to, to_offset != nullptr ? &out : nullptr,
+                        std::min<std::uint64_t>(size - done, kernel_bytes), 0);
     if (count <= 0) break;
     done += static_cast<std::uint64_t>(count);
   }
@@ -71,8 +70,7 @@ std::uint64_t copy(int from, const std::uint64_t* from_offset, int to, const std
     if (count == 0) errno = 0;
     if (count <= 0) break;
     const std::string_view bytes{block.data(), static_cast<std::size_t>(count)};
-    const std::uint64_t written =
-        to_offset != nullptr ? write_at(to, bytes, *to_offset + done) : write_next(to, bytes);
+    const std::uint64_t written = to_offset != nullptr ? write_at(to, bytes, *to_offset + done) : write_next(to, bytes);
     done += written;
     if (written < bytes.size()) break;
   }

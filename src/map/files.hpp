@@ -44,7 +44,8 @@ class Descriptor {
 /// How many that were; where fewer, errno says why, 0 that there were no more.
 [[nodiscard]] std::uint64_t copy(int from, const std::uint64_t* from_offset, int to, const std::uint64_t* to_offset,
                                  std::uint64_t size);
-/// Makes a name that was given, changed or taken away in the folder of `path` last. A file system that cannot is let be.
+/// Makes a name that was given, changed or taken away in the folder of `path` last. A file system that cannot is let
+/// be.
 void sync_folder(const std::string& path) noexcept;
 /// Of a link the file behind it; absolute.
 [[nodiscard]] std::string real_path(const std::string& path);

@@ -77,9 +77,8 @@ std::string read_block(int file, std::uint64_t at, std::size_t most, const std::
 }
 
 void read_lines(
-    int file, const std::string& path, journal::LineReader& reader, const std::function<bool()>& is_enough = [] {
-      return false;
-    }) {
+    int file, const std::string& path, journal::LineReader& reader,
+    const std::function<bool()>& is_enough = [] { return false; }) {
   std::uint64_t at = 0;
   while (!is_enough()) {
     const std::string block = read_block(file, at, block_bytes, path);
@@ -349,9 +348,10 @@ struct JournalFile::Impl {
   }
 
   [[noreturn]] void refuse_list(const std::string& what) const {
-    throw UsageError(fmt::format("the list has changed since '{}' was begun: {}; give the same list, or "
-                                 "--by-content to go by what tasks are, not by their number",
-                                 options.path, what));
+    throw UsageError(
+        fmt::format("the list has changed since '{}' was begun: {}; give the same list, or "
+                    "--by-content to go by what tasks are, not by their number",
+                    options.path, what));
   }
 
   Tasks::State list_by_number(std::uint64_t task, std::string_view line) {
@@ -363,7 +363,8 @@ struct JournalFile::Impl {
     }
     const Tasks::Known& known = tasks.all()[task];
     if (known.has_line != 0 && known.hash != hash) {
-      refuse_list(fmt::format("task {} was {} and is now {}", task + 1, shown(line_of(task).value_or("?")), shown(line)));
+      refuse_list(
+          fmt::format("task {} was {} and is now {}", task + 1, shown(line_of(task).value_or("?")), shown(line)));
     }
     const journal::Folded& folded = tasks.folded();
     if (task + 1 == folded.tasks && folded.list_digest && *folded.list_digest != digest) {

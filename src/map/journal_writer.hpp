@@ -43,7 +43,7 @@ class JournalWriter {
   bool urgent_ = false;
   bool hurry_ = false;
   bool stop_ = false;
-  bool idle_ = false;    // the thread waits for something urgent
+  bool idle_ = false;     // the thread waits for something urgent
   bool at_work_ = false;  // it writes
   std::string failure_;
   std::thread thread_;

@@ -126,18 +126,18 @@ KnownPieces known_pieces(const Tasks& tasks) {
 }  // namespace
 
 struct OutputFile::Impl {
-  std::string path;   // empty: to a descriptor
-  std::string name;   // for messages
+  std::string path;  // empty: to a descriptor
+  std::string name;  // for messages
   std::string store_path;
   bool keep_order;
   JournalFile* journal;
 
-  Descriptor file;      // of that path
-  Descriptor own_store;  // where it is not that file
+  Descriptor file;        // of that path
+  Descriptor own_store;   // where it is not that file
   std::uint64_t end = 0;  // of the store
   std::optional<OutputView> view;
 
-  std::optional<std::uint64_t> begun;   // the task whose piece is being written
+  std::optional<std::uint64_t> begun;  // the task whose piece is being written
   std::uint64_t piece_begin = 0;
   std::string failure;
 

@@ -1,3 +1,5 @@
+#include "output_view.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <stdexcept>
@@ -6,7 +8,6 @@
 #include <fmt/format.h>
 
 #include "files.hpp"
-#include "output_view.hpp"
 
 namespace echelon::map {
 

@@ -12,7 +12,8 @@
 
 namespace echelon::map {
 
-/// Copies pieces of a store into a file or a pipe, by a thread of its own, so that nobody waits for a reader who is slow.
+/// Copies pieces of a store into a file or a pipe, by a thread of its own, so that nobody waits for a reader who is
+/// slow.
 class OutputView {
  public:
   struct Target {
