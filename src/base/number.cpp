@@ -1,3 +1,6 @@
+#include <array>
+#include <charconv>
+#include <cmath>
 #include <limits>
 #include <optional>
 
@@ -79,6 +82,35 @@ std::uint64_t parse_count(std::string_view text, std::uint64_t min, std::uint64_
   if (!value || *value > max) fail("too large");
   if (*value < min) fail("too small");
   return *value;
+}
+
+double parse_seconds(std::string_view text) {
+  constexpr std::string_view units = "smhd";
+  constexpr std::array unit_s{1.0, 60.0, 3600.0, 86400.0};
+  double sum_s = 0;
+  std::string_view rest = text;
+  do {
+    double value = 0;
+    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), value, std::chars_format::fixed);
+    const bool is_number = error == std::errc{} && value >= 0 && std::isfinite(value);
+    if (is_number) rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
+    const std::size_t unit = rest.empty() ? 0 : units.find(rest.front());
+    if (!is_number || unit == std::string_view::npos) {
+      throw UsageError("'" + std::string{text} + "' is not a time; give seconds, or as in 1.5m, 2h or 1h30m");
+    }
+    sum_s += value * unit_s[unit];
+    if (!rest.empty()) rest.remove_prefix(1);
+  } while (!rest.empty());
+  return sum_s;
+}
+
+double parse_percent(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+  if (error != std::errc{} || value <= 0 || !std::isfinite(value) || std::string_view(end, text.data() + text.size()) != "%") {
+    throw UsageError("'" + std::string{text} + "' is not a part above 0; give one as in 150%");
+  }
+  return value;
 }
 
 }  // namespace echelon::base

@@ -13,6 +13,9 @@
 
 namespace echelon::cli {
 
+/// Progress can be shown: here, or by the echelon that started the ranks.
+[[nodiscard]] bool has_terminal();
+
 /// A line on standard error, after "echelon: "; newlines in it become blanks. What cannot be written is let go: it must
 /// not change how the program ends.
 void tell(std::string line) noexcept;
@@ -61,7 +64,13 @@ struct Command {
   std::function<base::ExitCode(const RankContext&)> run_on_ranks;
   /// Without MPI.
   std::function<base::ExitCode()> run_here;
-  std::uint64_t threads = 1;  ///< a rank
+  std::uint64_t threads = 1;   ///< a rank
+  std::uint64_t ranks = 1;     ///< to start where neither -n nor a launcher says
+  bool runs_commands = false;  ///< it outlives ranks, ends by itself when it is asked to stop, and is not bound to CPUs
+  bool reads_input = false;    ///< of the one who starts the ranks
+  /// On every rank, before MPI starts.
+  std::function<void()> before_mpi = [] {};
+  std::vector<std::string> words{};  ///< what stands behind the options of a command that takes such
 };
 
 /// Each adds its command to the program; parsing it fills `chosen`.
@@ -70,6 +79,7 @@ void add_fill(CLI::App& program, Command& chosen);
 void add_queue(CLI::App& program, Command& chosen);
 void add_counter(CLI::App& program, Command& chosen);
 void add_log(CLI::App& program, Command& chosen);
+void add_map(CLI::App& program, Command& chosen);
 void add_report(CLI::App& program, Command& chosen);
 void add_info(CLI::App& program, Command& chosen);
 

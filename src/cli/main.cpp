@@ -101,11 +101,42 @@ std::string parse_complaint(CLI::App& program, const CLI::ParseError& error) {
   session.leave(ExitCode::broken);
 }
 
+/// Where the words begin that follow the options of `map`: the command that it runs, whose own options are not ours.
+/// The size where there are none.
+std::size_t words_begin(CLI::App& program, const std::vector<std::string>& arguments) {
+  const auto takes_value = [](const CLI::App& app, const std::string& name) {
+    const CLI::Option* const option = app.get_option_no_throw(name);
+    return option != nullptr && option->get_items_expected_max() > 0;
+  };
+  const CLI::App* app = &program;
+  for (std::size_t at = 0; at < arguments.size(); ++at) {
+    const std::string& argument = arguments[at];
+    const bool is_option = argument.size() > 1 && argument.front() == '-';
+    if (!is_option && app == &program) {
+      if (argument != "map") return arguments.size();
+      app = program.get_subcommand("map");
+    } else if (!is_option) {
+      return at;
+    } else if (argument == "--") {
+      return at + 1;
+    } else if (argument.find('=') == std::string::npos) {
+      // Of short ones in one word only the last can take its value from the next.
+      const std::string name = argument.starts_with("--") ? argument : std::string{"-"} + argument.back();
+      const bool is_attached =
+          !argument.starts_with("--") && argument.size() > 2 &&
+          (takes_value(*app, argument.substr(0, 2)) || takes_value(program, argument.substr(0, 2)));
+      if (!is_attached && (takes_value(*app, name) || takes_value(program, name))) ++at;
+    }
+  }
+  return arguments.size();
+}
+
 int run_on_ranks(const Command& command, int argc, char** argv, workloads::Account& account) {
   const std::vector<std::string> arguments(argv, argv + argc);
   const ExitGuard guard;
   std::optional<comm::Session> session;
   try {
+    command.before_mpi();
     session.emplace(argc, argv);
   } catch (const std::exception& e) {
     tell(e.what());
@@ -157,6 +188,7 @@ int run(int argc, char** argv, workloads::Account& account) {
   add_queue(program, command);
   add_counter(program, command);
   add_log(program, command);
+  add_map(program, command);
   add_report(program, command);
   add_info(program, command);
 
@@ -165,7 +197,13 @@ int run(int argc, char** argv, workloads::Account& account) {
   // One line whatever the rank count: rank 0 speaks and returns the status, the others leave it at that.
   const bool silent = place.rank != 0;
   try {
-    program.parse(argc, argv);
+    std::vector<std::string> arguments(argv + 1, argv + argc);
+    const std::size_t words = words_begin(program, arguments);
+    command.words.assign(arguments.begin() + static_cast<std::ptrdiff_t>(words), arguments.end());
+    arguments.resize(words);
+    if (!arguments.empty() && !command.words.empty() && arguments.back() == "--") arguments.pop_back();
+    std::ranges::reverse(arguments);  // as CLI11 takes them
+    program.parse(arguments);
     if (program.get_subcommands().empty()) {
       if (!silent) std::fputs(program.help().c_str(), stderr);
       return silent ? 0 : static_cast<int>(ExitCode::usage);
@@ -184,11 +222,18 @@ int run(int argc, char** argv, workloads::Account& account) {
   } catch (const base::UsageError& e) {
     return silent ? 0 : complain(e.what());
   }
+  if (!place.launched && !ranks && command.ranks > 1) ranks = command.ranks;
   if (ranks && !place.launched) {
     if (isatty(STDERR_FILENO) != 0) setenv("ECHELON_TERMINAL", "1", 1);
     std::vector<std::string> self{launch::this_executable()};
     self.insert(self.end(), argv + 1, argv + argc);
-    return launch::launch({.ranks = *ranks, .threads = command.threads, .program = self});
+    return launch::launch({.ranks = *ranks,
+                           .threads = command.threads,
+                           .outlives_ranks = command.runs_commands,
+                           .reads_input = command.reads_input,
+                           .stops_by_itself = command.runs_commands,
+                           .bind = !command.runs_commands,
+                           .program = self});
   }
   return run_on_ranks(command, argc, argv, account);
 }

@@ -23,6 +23,8 @@ void tell(std::string line) noexcept {
   std::fprintf(stderr, "echelon: %s\n", line.c_str());
 }
 
+bool has_terminal() { return isatty(STDERR_FILENO) != 0 || measure::environment("ECHELON_TERMINAL").has_value(); }
+
 base::ExitCode wrong_answer() {
   tell("the answer is wrong: it failed its own check; please report this with --json's record");
   return base::ExitCode::wrong_answer;
@@ -69,8 +71,7 @@ void OutputOptions::show(const measure::Record& record, const std::string& bare_
 
 measure::Record OutputOptions::watch(
     const std::function<measure::Record(const std::function<void(double done)>& progress)>& run) const {
-  const bool has_terminal = isatty(STDERR_FILENO) != 0 || measure::environment("ECHELON_TERMINAL").has_value();
-  report::ProgressLine line{has_terminal && !quiet};
+  report::ProgressLine line{has_terminal() && !quiet};
   return run([&](double done) { line.update(done); });
 }
 

@@ -309,7 +309,7 @@ bool Master::can_take(const Worker& w, const Job& job) const {
   const double task_ns = job.estimate->task_ns();
   if (w.leases.size() >= max_leases || task_ns == 0) return false;
   const auto held = static_cast<double>(w.tasks);
-  return held * task_ns < static_cast<double>(ahead_time.count()) && held * job.task_bytes() < 2.0 * chunk_bytes;
+  return held * task_ns < static_cast<double>(job.options.ahead.count()) && held * job.task_bytes() < 2.0 * chunk_bytes;
 }
 
 std::uint64_t Master::chunk_size(Job& job) const {

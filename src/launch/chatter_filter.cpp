@@ -33,7 +33,8 @@ bool is_aside(std::string_view line) {
   return says(" sent help message ") || says("\"orte_base_help_aggregate\"") ||
          (says("ORTE_ERROR_LOG") && says("show_help.c")) ||
          // Where a rank is lost: it tells the others, and does not know how.
-         (says("PMIX ERROR") && says("pmix_event_notification.c"));
+         (says("PMIX ERROR") && says("pmix_event_notification.c")) ||
+         (line.starts_with("mpirun: Forwarding signal ") && line.ends_with(" to job\n"));
 }
 
 }  // namespace
@@ -67,7 +68,8 @@ std::string ChatterFilter::finish() {
 }
 
 std::string ChatterFilter::take_line(std::string_view line) {
-  const std::string_view own = line.substr(own_begin(line));
+  std::string_view own = line.substr(own_begin(line));
+  if (own.empty() && is_aside(line)) own = line;
   if (const bool state = own.find(" ACTIVATE ") != std::string_view::npos; state || is_aside(own)) {
     if (state) note_state(std::string{own});
     const std::string_view before = line.substr(0, line.size() - own.size());

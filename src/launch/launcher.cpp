@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -19,12 +20,17 @@
 #include <unistd.h>
 
 #include <echelon/base/error.hpp>
+#include <echelon/base/launcher_variables.hpp>
 #include <echelon/launch/chatter_filter.hpp>
 #include <echelon/launch/launcher.hpp>
 #include <echelon/launch/outcome.hpp>
+#include <echelon/launch/starter.hpp>
 #include <echelon/measure/machine.hpp>
 
+#include "input_pump.hpp"
+#include "line.hpp"
 #include "processes.hpp"
+#include "stop_signals.hpp"
 
 namespace echelon::launch {
 namespace {
@@ -42,11 +48,10 @@ void pass_on(int signal, siginfo_t* info, void* /*context*/) {
 
 constexpr std::array passed_on{SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
 
-void handle_signals() {
+void pass_signals_on() {
   struct sigaction action {};
   action.sa_sigaction = pass_on;
   action.sa_flags = SA_SIGINFO | SA_RESTART;
-  signal(SIGCHLD, SIG_DFL);  // where it is ignored, nobody learns how mpirun ended
   for (const int signal : passed_on) {
     struct sigaction before {};
     sigaction(signal, nullptr, &before);
@@ -61,6 +66,8 @@ LaunchPlan plan_here(const LaunchRequest& request) {
       .ranks = request.ranks,
       .threads = request.threads,
       .outlives_ranks = request.outlives_ranks,
+      .stops_by_itself = request.stops_by_itself,
+      .bind = request.bind,
       .usable_cpus = measure::usable_cpus(),
       .usable_cores = measure::whole_cores(cpus),
       .all_cpus_of_machine = cpus.size() == measure::online_cpus(),
@@ -70,15 +77,27 @@ LaunchPlan plan_here(const LaunchRequest& request) {
   };
 }
 
-/// A place of the run's own for the files by which Open MPI's ranks share memory: each removes its own, and who is
-/// killed would leave 4 MiB of memory behind for good. Only for ranks that are all here; without one Open MPI takes its
-/// own.
-class SharedMemoryFolder {
+/// The names of the user's own variables among those of launchers.
+std::string users_launcher_variables() {
+  std::string names;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text{*entry};
+    const std::string_view name = text.substr(0, text.find('='));
+    if (!base::is_of_launchers(name)) continue;
+    if (!names.empty()) names += base::user_variables_separator;
+    names += name;
+  }
+  return names;
+}
+
+/// A place of the run's own: for the line to rank 0, and for the files by which Open MPI's ranks share memory. Each
+/// removes its own of these, and who is killed would leave 4 MiB of memory behind for good.
+class RunFolder {
  public:
-  SharedMemoryFolder() = default;
-  ~SharedMemoryFolder() { remove(); }
-  SharedMemoryFolder(const SharedMemoryFolder&) = delete;
-  SharedMemoryFolder& operator=(const SharedMemoryFolder&) = delete;
+  RunFolder() = default;
+  ~RunFolder() { remove(); }
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
 
   void make() {
     sweep();
@@ -89,8 +108,10 @@ class SharedMemoryFolder {
     std::error_code ignored;
     if (!path_.empty()) std::filesystem::remove_all(std::exchange(path_, {}), ignored);
   }
-  /// Tells mpirun of it, unless the user has chosen another.
-  void announce() const {
+  /// Empty where there is none.
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  /// Has the ranks share memory there, unless the user has chosen another place: only for ranks that are all here.
+  void announce_as_shared_memory() const {
     if (!path_.empty()) setenv("OMPI_MCA_btl_vader_backing_directory", path_.c_str(), 0);
   }
 
@@ -108,14 +129,11 @@ class SharedMemoryFolder {
   std::string path_;
 };
 
-[[noreturn]] void become(std::vector<std::string> command, bool reads_input, const std::string& token, int output_pipe,
-                         int error_pipe, pid_t starter) {
-  // mpirun reads all of the caller's input, as in a shell's loop over lines, even where no rank wants any.
-  if (!reads_input) {
-    if (const int nothing = open("/dev/null", O_RDONLY); nothing >= 0) dup2(nothing, STDIN_FILENO);
-  }
-  dup2(output_pipe, STDOUT_FILENO);
-  dup2(error_pipe, STDERR_FILENO);
+[[noreturn]] void become(std::vector<std::string> command, const std::string& token, int input, int output, int errors,
+                         pid_t starter) {
+  if (input != STDIN_FILENO) dup2(input, STDIN_FILENO);
+  dup2(output, STDOUT_FILENO);
+  dup2(errors, STDERR_FILENO);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != starter) _exit(static_cast<int>(ExitCode::broken));  // it died before the line above
   setenv(launched_variable, token.c_str(), 1);
@@ -137,6 +155,14 @@ class SharedMemoryFolder {
   _exit(static_cast<int>(ExitCode::broken));
 }
 
+/// A standard descriptor that is closed would be given to the next pipe; so it still fails, and no pipe is in its
+/// place.
+void fill_standard_descriptors() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(descriptor, F_GETFD) < 0) (void)open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
 void put(const std::string& text) {
   std::fwrite(text.data(), 1, text.size(), stderr);
   std::fflush(stderr);
@@ -152,6 +178,18 @@ std::string_view read_some(int& pipe, std::span<char> buffer) {
   return {};
 }
 
+/// Two connected descriptors that programs do not inherit.
+struct Pipe {
+  int out = -1;  ///< to read from
+  int in = -1;   ///< to write to
+
+  static Pipe make() {
+    std::array<int, 2> ends{};
+    if (pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("cannot make a pipe");
+    return {ends[0], ends[1]};
+  }
+};
+
 /// What there is of a run while it goes on.
 struct Run {
   const LaunchRequest& request;
@@ -161,20 +199,67 @@ struct Run {
   ChatterFilter chatter = {};
   bool output_taken = true;  ///< false where standard output could not take it, which mpirun would pass over in silence
 
+  // Of a run that stops by itself:
+  Line line = {};
+  int mpiruns_input = -1;  ///< a pipe, until it is known whether rank 0 needs it
+  InputPump input = {};
+  bool reader_gone = false;  ///< nobody reads standard output any more
+  int asked_to_stop = 0;     ///< requests that rank 0 was given
+
   [[nodiscard]] bool is_silent() const { return output < 0 && errors < 0; }
+  [[nodiscard]] int requests_to_stop() const {
+    return request.stops_by_itself ? std::max(counted_stop_signals(), reader_gone ? 1 : 0) : 0;
+  }
   void copy(std::chrono::milliseconds patience);
+  void meet_rank_0();
+  void ask_to_stop();
 };
 
-/// Hands on what the ranks print, after waiting for it.
+/// Gives rank 0, which has come, what this process has.
+void Run::meet_rank_0() {
+  const int mine = request.reads_input ? STDIN_FILENO : open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (isatty(mine) == 0) {
+    line.hand_over({mine, STDOUT_FILENO, STDERR_FILENO});
+  } else {
+    // Only the terminal's foreground processes may read it, of which rank 0 is none.
+    const Pipe pipe = Pipe::make();
+    line.hand_over({pipe.out, STDOUT_FILENO, STDERR_FILENO});
+    close(pipe.out);
+    input.start(pipe.in);
+  }
+  if (mine != STDIN_FILENO) close(mine);
+  if (mpiruns_input >= 0) close(std::exchange(mpiruns_input, -1));
+}
+
+/// Hands on the requests to stop, as soon as rank 0 can take them.
+void Run::ask_to_stop() {
+  for (; asked_to_stop < requests_to_stop(); ++asked_to_stop) {
+    if (line.is_open()) {
+      line.ask_to_stop();
+    } else if (outcome.out_of_reach() && child_pid > 0) {
+      kill(child_pid, asked_to_stop == 0 ? SIGUSR1 : SIGUSR2);  // these two mpirun hands on to the ranks
+    } else {
+      return;
+    }
+  }
+}
+
+/// Hands on what the ranks print and read, after waiting for it.
 void Run::copy(std::chrono::milliseconds patience) {
   std::array<char, 65536> buffer{};
-  std::array<pollfd, 2> pipes{{{output, POLLIN, 0}, {errors, POLLIN, 0}}};  // poll() passes over what is -1
+  // poll() passes over what is -1.
+  std::array<pollfd, 4> pipes{
+      {{output, POLLIN, 0}, {errors, POLLIN, 0}, {line.listener(), POLLIN, 0}, input.waits_for()}};
   if (poll(pipes.data(), pipes.size(), static_cast<int>(patience.count())) < 0) return;  // a signal
   if (pipes[0].revents != 0) {
     std::string_view text = read_some(output, buffer);
-    while (output_taken && !text.empty()) {
+    while (output_taken && !reader_gone && !text.empty()) {
       const ssize_t size = write(STDOUT_FILENO, text.data(), text.size());
       if (size < 0 && errno == EINTR) continue;
+      if (size < 0 && errno == EPIPE && request.stops_by_itself) {
+        reader_gone = true;  // as in `| head`: no failure
+        break;
+      }
       if (size < 0) {
         output_taken = false;
         put(fmt::format("echelon: cannot write standard output: {}\n", std::strerror(errno)));
@@ -187,7 +272,10 @@ void Run::copy(std::chrono::milliseconds patience) {
   if (pipes[1].revents != 0) {
     put(chatter.feed(outcome.feed(read_some(errors, buffer))));
     if (errors < 0) put(chatter.feed(outcome.finish()) + chatter.finish());
+    if (outcome.out_of_reach() && mpiruns_input >= 0) input.start(std::exchange(mpiruns_input, -1));
   }
+  if (pipes[2].revents != 0) meet_rank_0();
+  if (pipes[3].revents != 0) input.step();
 }
 
 /// When to end an mpirun that does not end by itself: it waits for every rank, and for ever for those that hang, were
@@ -217,6 +305,7 @@ class Patience {
   static constexpr std::chrono::seconds after_outcome{5};
   static constexpr std::chrono::seconds after_failure{10};  // ranks that have lost the master leave by then
   static constexpr std::chrono::seconds after_signal{5};    // mpirun itself gives its ranks 2 s
+  static constexpr std::chrono::seconds after_insisting{5};
 
   /// As if all that is known of the run had happened now.
   static std::optional<Step> first(const Run& run) {
@@ -224,6 +313,8 @@ class Patience {
     if (!run.output_taken || last_signal == SIGINT || last_signal == SIGTERM || last_signal == SIGHUP) {
       return Step{SIGKILL, now + after_signal};  // mpirun has been told to end
     }
+    // A rank 0 that was asked may take its time; one that cannot be asked does not come any more.
+    if (run.requests_to_stop() > std::min(run.asked_to_stop, 1)) return Step{SIGTERM, now + after_insisting};
     const std::optional<Failure>& failure = run.chatter.failure();
     // An aborted rank wants the others to be ended, which mpirun does not do here; nor does it end what cannot start.
     if (failure && (failure->kind == Failure::Kind::aborted || failure->kind == Failure::Kind::not_started)) {
@@ -256,6 +347,7 @@ int supervise(Run& run, pid_t mpirun, const std::vector<pid_t>& spared) {
   std::optional<int> status;
   while (!status) {
     run.copy(run.is_silent() ? look / 10 : look);
+    run.ask_to_stop();
     if (const int signal = patience.signal_now(run); signal != 0) kill(mpirun, signal);
     int ended_with = 0;
     for (pid_t ended = 0; (ended = waitpid(-1, &ended_with, WNOHANG)) > 0;) {
@@ -329,6 +421,7 @@ std::vector<std::string> mpirun_command(const LaunchPlan& plan, const std::vecto
   } else {
     // What become() sets; mpirun hands its environment on to the ranks of its own node only.
     add({"-x", launched_variable, "-x", "OMP_WAIT_POLICY"});
+    if (plan.stops_by_itself) add({"-x", starter_variable, "-x", base::user_variables});
   }
   // Without its states mpirun would not say that a rank was lost, nor wait less long for what never comes.
   if (plan.outlives_ranks) add({"--enable-recovery", "--mca", "state_base_verbose", "1"});
@@ -336,7 +429,7 @@ std::vector<std::string> mpirun_command(const LaunchPlan& plan, const std::vecto
   const std::string map = "slot:PE=" + std::to_string(plan.threads);
   // mpirun binds without regard to the CPUs that it was confined to, so there the ranks inherit these instead.
   const bool bindable = plan.in_allocation || (plan.all_cpus_of_machine && threads <= plan.usable_cpus);
-  if (!bindable) {
+  if (!bindable || (!plan.bind && !plan.in_allocation)) {
     add({"--bind-to", "none"});
     if (threads > plan.usable_cpus) add({"--mca", "mpi_yield_when_idle", "1"});
   } else if (plan.in_allocation || threads <= plan.usable_cores) {
@@ -355,23 +448,37 @@ std::string this_executable() {
 }
 
 int launch(const LaunchRequest& request) {
+  fill_standard_descriptors();
   const LaunchPlan plan = plan_here(request);
   const std::vector<std::string> command = mpirun_command(plan, request.program);
   const std::string token = new_token();
-  std::array<int, 2> output{};
-  std::array<int, 2> errors{};
-  if (pipe2(output.data(), O_CLOEXEC) != 0 || pipe2(errors.data(), O_CLOEXEC) != 0) {
-    throw std::runtime_error("cannot make a pipe");
+  const Pipe output = Pipe::make();
+  const Pipe errors = Pipe::make();
+  // mpirun reads all of its input, and as soon as it can: what the caller may want to read himself, as in a shell's
+  // loop over lines, or what rank 0 is given without it.
+  Pipe input{STDIN_FILENO};
+  if (!request.reads_input) {
+    input.out = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  } else if (request.stops_by_itself) {
+    input = Pipe::make();
   }
-  SharedMemoryFolder folder;
-  if (!plan.in_allocation) folder.make();
+  RunFolder folder;
+  if (!plan.in_allocation || request.stops_by_itself) folder.make();
+  Run run{.request = request, .output = output.out, .errors = errors.out, .outcome = OutcomeReader{token}};
+  run.mpiruns_input = input.in;
+  if (request.stops_by_itself) run.line.listen(folder.path());
   std::vector<pid_t> spared;
   if (request.outlives_ranks) {
     spared = children();
     // What mpirun leaves behind becomes a child of this process.
     prctl(PR_SET_CHILD_SUBREAPER, 1);
   }
-  handle_signals();
+  signal(SIGCHLD, SIG_DFL);  // where it is ignored, nobody learns how mpirun ended
+  if (request.stops_by_itself) {
+    count_stop_signals();
+  } else {
+    pass_signals_on();
+  }
   // A signal between fork() and the next line would find no one to be passed on to.
   sigset_t all;
   sigset_t before;
@@ -380,19 +487,29 @@ int launch(const LaunchRequest& request) {
   const pid_t starter = getpid();
   const pid_t child = fork();
   if (child > 0) child_pid = child;
+  // So that what a terminal sends does not reach it; by both, since nobody knows which of the two comes first.
+  if (child >= 0 && request.stops_by_itself) setpgid(child, child);
   sigprocmask(SIG_SETMASK, &before, nullptr);
   if (child < 0) throw std::runtime_error("cannot start a process");
-  if (child == 0) folder.announce();
-  if (child == 0) become(command, request.reads_input, token, output[1], errors[1], starter);
-  close(output[1]);
-  close(errors[1]);
-  Run run{.request = request, .output = output[0], .errors = errors[0], .outcome = OutcomeReader{token}};
+  if (child == 0) {
+    if (!plan.in_allocation) folder.announce_as_shared_memory();
+    if (request.stops_by_itself) {
+      setenv(base::user_variables, users_launcher_variables().c_str(), 1);
+      setenv(starter_variable, run.line.path().c_str(), 1);
+    }
+    become(command, token, input.out, output.in, errors.in, starter);
+  }
+  close(output.in);
+  close(errors.in);
+  if (input.out != STDIN_FILENO) close(input.out);
+  if (request.stops_by_itself) signal(SIGPIPE, SIG_IGN);  // an end of reading is seen where one writes
   const int status = request.outlives_ranks ? supervise(run, child, spared) : see_through(run, child);
   folder.remove();
-  if (last_signal != 0 && !run.outcome.outcome()) {
+  if (const int ended_by = request.stops_by_itself ? last_stop_signal() : last_signal;
+      ended_by != 0 && !run.outcome.outcome()) {
     // Ended on request: say so as any program does, by ending on that signal.
-    signal(last_signal, SIG_DFL);
-    raise(last_signal);
+    signal(ended_by, SIG_DFL);
+    raise(ended_by);
   }
   if (!run.output_taken) return static_cast<int>(ExitCode::broken);
   if (request.outlives_ranks) return exit_code_of_outcome(status, run);

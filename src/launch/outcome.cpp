@@ -22,6 +22,7 @@ constexpr std::string_view opening = "<echelon ";
 constexpr char closing = '>';
 constexpr std::size_t token_bytes = 16;
 constexpr std::size_t code_digits = 3;
+constexpr int out_of_reach_code = 256;  // no exit status
 
 bool is_token(std::string_view text) {
   return text.size() == 2 * token_bytes && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
@@ -35,13 +36,13 @@ void wait_until_read(int pipe) noexcept {
   for (int i = 0; i < tries && ioctl(pipe, FIONREAD, &unread) == 0 && unread > 0; ++i) poll(nullptr, 0, 1);
 }
 
-}  // namespace
-
-void tell_outcome(int code) noexcept {
+/// To the launch() that started this rank; the marker is made of its token.
+template <typename MakeMarker>
+void tell(const MakeMarker& make_marker) noexcept {
   const char* token = std::getenv(launched_variable);
   if (token == nullptr || !is_token(token)) return;
   try {
-    const std::string marker = outcome_marker(token, code);
+    const std::string marker = make_marker(token);
     signal(SIGPIPE, SIG_IGN);  // where nobody reads any more, nobody needs to know
     wait_until_read(STDERR_FILENO);
     while (write(STDERR_FILENO, marker.data(), marker.size()) < 0 && errno == EINTR) {
@@ -49,6 +50,16 @@ void tell_outcome(int code) noexcept {
   } catch (const std::exception&) {
     // Without memory for a line: launch() says that no outcome was told.
   }
+}
+
+}  // namespace
+
+void tell_outcome(int code) noexcept {
+  tell([code](const char* token) { return outcome_marker(token, code); });
+}
+
+void tell_out_of_reach() noexcept {
+  tell([](const char* token) { return out_of_reach_marker(token); });
 }
 
 std::string new_token() {
@@ -63,6 +74,10 @@ std::string new_token() {
 
 std::string outcome_marker(std::string_view token, int code) {
   return fmt::format("{}{} {}{}", opening, token, code & 0xff, closing);  // as of an exit status
+}
+
+std::string out_of_reach_marker(std::string_view token) {
+  return fmt::format("{}{} {}{}", opening, token, out_of_reach_code, closing);
 }
 
 OutcomeReader::OutcomeReader(std::string_view token) : opening_{fmt::format("{}{} ", opening, token)} {}
@@ -85,7 +100,11 @@ std::string OutcomeReader::feed(std::string_view bytes) {
     }
     int code = 0;
     std::from_chars(held_.data() + opening_.size(), held_.data() + end, code);
-    outcome_ = code;
+    if (code == out_of_reach_code) {
+      out_of_reach_ = true;
+    } else {
+      outcome_ = code;
+    }
     held_.erase(0, end + 1);
   }
   std::size_t begun = std::min(held_.size(), opening_.size() - 1);

@@ -1,1 +1,166 @@
-// to come
+#include "worker.hpp"
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+#include <fmt/format.h>
+
+namespace echelon::map {
+namespace {
+
+using measure::Phase;
+
+template <typename T>
+std::span<std::byte> bytes_of(std::vector<T>& of) {
+  return std::as_writable_bytes(std::span{of});
+}
+
+}  // namespace
+
+Worker::Worker(command::Helper& helper, int rank, std::vector<std::string> environment, measure::Account& account,
+               Send send)
+    : helper_{helper}, rank_{rank}, environment_{std::move(environment)}, account_{account}, send_{std::move(send)} {
+  environment_.push_back(fmt::format("ECHELON_RANK={}", rank));
+  account_.clock.enter(Phase::wait);
+}
+
+void Worker::take(comm::Unpacker message) {
+  switch (message.get<ToWorker>()) {
+    case ToWorker::tasks: {
+      const auto chunk = message.get<farm::Chunk>();
+      for (std::uint64_t i = 0; i < chunk.tasks.count; ++i) {
+        TaskText text;
+        text.number = message.get<std::uint64_t>();
+        text.attempt = message.get<std::uint32_t>();
+        text.line = message.get<std::string>();
+        texts_.emplace(chunk.sequence + i, std::move(text));
+      }
+      farm_.receive(chunk);
+      break;
+    }
+    case ToWorker::limit:
+      limit_ = std::chrono::duration_cast<std::chrono::nanoseconds>(measure::Seconds{message.get<double>()});
+      if (running_) helper_.set_limit(*limit_);
+      break;
+    case ToWorker::end_now:
+      if (running_) helper_.end();
+      break;
+    case ToWorker::fetch: {
+      const auto fetch = message.get<Fetch>();
+      const Outputs& outputs = kept_.at(fetch.sequence);
+      std::vector<std::byte> bytes(fetch.bytes);
+      (fetch.errors ? outputs.errors : outputs.output).read(fetch.offset, bytes);
+      comm::Packer out;
+      out.put(ToMaster::piece);
+      out.put(fetch);
+      out.bytes(bytes.data(), bytes.size());
+      send_(out);
+      break;
+    }
+    case ToWorker::release: kept_.erase(message.get<std::uint64_t>()); break;
+    case ToWorker::books: {
+      comm::Packer out;
+      out.put(ToMaster::books);
+      out.put(measure::close(account_, rank_, ""));
+      send_(out);
+      break;
+    }
+    case ToWorker::leave:
+      lost_some_ = message.get<bool>();
+      leaving_ = true;
+      break;
+  }
+}
+
+bool Worker::step() {
+  if (running_) {
+    const auto report = helper_.ended();
+    if (!report) return false;
+    finish(*report);
+  }
+  if (begun_.empty()) {
+    const auto run = farm_.begin();
+    if (!run) return false;
+    for (std::uint64_t i = 0; i < run->tasks.count; ++i) {
+      begun_.push_back({{run->tasks.job, run->tasks.first + i, 1}, run->sequence + i, run->careful});
+    }
+  }
+  const farm::Chunk next = begun_.front();
+  begun_.pop_front();
+  start(next);
+  return true;
+}
+
+void Worker::start(const farm::Chunk& task) {
+  texts_.erase(texts_.begin(), texts_.lower_bound(task.sequence));  // these were taken back
+  const auto text = texts_.begin();
+  running_ = Running{task, std::move(text->second)};
+  texts_.erase(text);
+  std::vector<std::string> environment = environment_;
+  environment.push_back(fmt::format("ECHELON_TASK={}", running_->text.number));
+  environment.push_back(fmt::format("ECHELON_ATTEMPT={}", running_->text.attempt));
+  account_.clock.enter(Phase::compute);
+  helper_.start({.line = running_->text.line,
+                 .environment = std::move(environment),
+                 .output = outputs_.output.descriptor(),
+                 .errors = outputs_.errors.descriptor(),
+                 .limit = limit_});
+}
+
+void Worker::finish(const command::Report& report) {
+  account_.clock.enter(Phase::communicate);
+  ++account_.tasks;
+  ++account_.items;
+  const Running ran = *std::exchange(running_, std::nullopt);
+  farm_.ended(1, report.wall);
+  Ended ended{.task = ran.task.tasks,
+              .sequence = ran.task.sequence,
+              .started_at = report.started_at,
+              .wall_s = measure::Seconds{report.wall}.count(),
+              .cpu_s = measure::Seconds{report.cpu}.count(),
+              .max_rss_bytes = report.max_rss_bytes,
+              .output_bytes = outputs_.output.size(),
+              .errors_bytes = outputs_.errors.size(),
+              .exit_code = report.exit_code,
+              .signal = report.signal,
+              .timed_out = report.timed_out,
+              .ended_on_request = report.ended_on_request,
+              .is_whole = false};
+  ended.is_whole = ended.output_bytes + ended.errors_bytes <= whole_bytes;
+  const bool failed = ended.exit_code != 0 || ended.signal != 0 || ended.timed_out;
+  comm::Packer out;
+  out.put(ToMaster::ended);
+  out.put(ended);
+  out.put(failed ? last_line(ended.errors_bytes) : std::string{});
+  if (ended.is_whole) {
+    std::array<std::byte, whole_bytes> bytes;
+    outputs_.output.read(0, std::span{bytes}.first(ended.output_bytes));
+    outputs_.errors.read(0, std::span{bytes}.subspan(ended.output_bytes, ended.errors_bytes));
+    out.bytes(bytes.data(), ended.output_bytes + ended.errors_bytes);
+    if (ended.output_bytes > 0) outputs_.output.clear();
+    if (ended.errors_bytes > 0) outputs_.errors.clear();
+  } else {
+    kept_.emplace(ended.sequence, std::exchange(outputs_, Outputs{}));
+  }
+  send_(out);
+  account_.clock.enter(Phase::wait);
+}
+
+/// Of standard error, as text for a line.
+std::string Worker::last_line(std::uint64_t size) const {
+  constexpr std::uint64_t looked_at = 4096;
+  constexpr std::size_t shown = 200;
+  std::vector<char> tail(std::min(size, looked_at));
+  outputs_.errors.read(size - tail.size(), bytes_of(tail));
+  std::string text(tail.begin(), tail.end());
+  text.erase(text.find_last_not_of("\n\r \t") + 1);
+  text.erase(0, text.find_last_of("\n\r") + 1);
+  if (text.size() > shown) text.resize(shown);
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < ' ') c = ' ';
+  }
+  return text;
+}
+
+}  // namespace echelon::map

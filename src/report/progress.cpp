@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -11,29 +12,55 @@ namespace {
 
 constexpr const char* wipe_line = "\r\x1b[K";
 
+std::string time_text(double seconds) {
+  const auto whole = static_cast<std::uint64_t>(std::llround(std::clamp(seconds, 0.0, 1e9)));
+  if (whole < 60) return fmt::format("{} s", whole);
+  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
+  return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
+}
+
 }  // namespace
 
 std::string progress_text(double done, std::chrono::duration<double> elapsed) {
-  std::string percent = fmt::format("{:.0f} % done", 100 * std::clamp(done, 0.0, 1.0));
+  const std::string percent = fmt::format("{:.0f} % done", 100 * std::clamp(done, 0.0, 1.0));
   if (done <= 0) return percent;
-  const double left_s = std::max(0.0, elapsed.count() * (1 / done - 1));
-  const auto whole = static_cast<std::uint64_t>(std::llround(std::min(left_s, 1e9)));
-  if (whole < 60) return fmt::format("{}, {} s left", percent, whole);
-  if (whole < 3600) return fmt::format("{}, {} min {:02} s left", percent, whole / 60, whole % 60);
-  return fmt::format("{}, {} h {:02} min left", percent, whole / 3600, whole / 60 % 60);
+  return fmt::format("{}, {} left", percent, time_text(elapsed.count() * (1 / done - 1)));
 }
 
-ProgressLine::~ProgressLine() {
-  if (dirty_) std::fputs(wipe_line, stderr);
+std::string progress_text(const TaskProgress& tasks, std::chrono::duration<double> elapsed) {
+  std::string text =
+      tasks.total ? fmt::format("{} of {} done", tasks.ended, *tasks.total) : fmt::format("{} done", tasks.ended);
+  if (tasks.failed > 0) text += fmt::format(", {} failed", tasks.failed);
+  if (!tasks.total || tasks.ended_now == 0) return text;
+  const auto left = static_cast<double>(*tasks.total - std::min(*tasks.total, tasks.ended));
+  return text + fmt::format(", {} left", time_text(elapsed.count() * left / static_cast<double>(tasks.ended_now)));
+}
+
+ProgressLine::~ProgressLine() { clear(); }
+
+bool ProgressLine::is_due() {
+  if (!shown_ || Clock::now() < next_) return false;
+  next_ = Clock::now() + std::chrono::milliseconds{250};
+  return true;
+}
+
+void ProgressLine::show(const std::string& text) {
+  dirty_ = true;
+  std::fputs((wipe_line + text).c_str(), stderr);
+  std::fflush(stderr);
 }
 
 void ProgressLine::update(double done) {
-  if (!shown_) return;
-  const Clock::time_point now = Clock::now();
-  if (now < next_) return;
-  next_ = now + std::chrono::milliseconds{250};
-  dirty_ = true;
-  std::fputs((wipe_line + progress_text(done, now - begin_)).c_str(), stderr);
+  if (is_due()) show(progress_text(done, Clock::now() - begin_));
+}
+
+void ProgressLine::update(const TaskProgress& tasks) {
+  if (is_due()) show(progress_text(tasks, Clock::now() - begin_));
+}
+
+void ProgressLine::clear() {
+  if (!std::exchange(dirty_, false)) return;
+  std::fputs(wipe_line, stderr);
   std::fflush(stderr);
 }
 

@@ -1,21 +1,30 @@
 // A program that is the starter of its own ranks, as those of the library's users are: `launch_probe RANKS MODE...`.
 // The starter's flags come from the environment: PROBE_FRAGILE (a lost rank ends the run), PROBE_READS_INPUT,
-// PROBE_PROGRAM (start this instead), PROBE_HAS_CHILD (of its own, which it does not wait for), PROBE_IGNORES_CHILDREN.
+// PROBE_PROGRAM (start this instead), PROBE_HAS_CHILD (of its own, which it does not wait for), PROBE_IGNORES_CHILDREN,
+// PROBE_STOPS_BY_ITSELF. With PROBE_FAR the ranks cannot reach the starter, as on another node.
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <mpi.h>
 #include <unistd.h>
 
 #include <echelon/launch/launcher.hpp>
 #include <echelon/launch/outcome.hpp>
+#include <echelon/launch/starter.hpp>
 
 namespace {
 
@@ -54,6 +63,83 @@ volatile sig_atomic_t asked_to_end = 0;
   _exit(0);
 }
 
+void print(int descriptor, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t size = write(descriptor, text.data(), text.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return;
+    text.remove_prefix(static_cast<std::size_t>(size));
+  }
+}
+
+/// What one reading gives; nothing at the end.
+std::string_view read_from(int descriptor, std::array<char, 65536>& buffer) {
+  ssize_t size = 0;
+  while ((size = read(descriptor, buffer.data(), buffer.size())) < 0 && errno == EINTR) {
+  }
+  return {buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0))};
+}
+
+/// Rank 0 of a run that stops by itself. Returns its outcome, or nothing where it tells none.
+std::optional<int> run_as_master(std::string_view mode, int number) {
+  echelon::launch::Starter starter;
+  std::array<char, 65536> buffer{};
+  const auto wait_for_requests = [&](int requests) {
+    while (starter.stop_requests() < requests) usleep(1000);
+  };
+  if (mode == "lose-master") lose_self();
+  if (mode == "where") {
+    print(starter.output(), starter.is_here() ? "here\n" : "far\n");
+  } else if (mode == "sum") {  // Fletcher's, as the test does
+    std::uint64_t size = 0;
+    std::uint64_t sum = 0;
+    std::uint64_t sums = 0;
+    for (std::string_view text; !(text = read_from(starter.input(), buffer)).empty();) {
+      size += text.size();
+      for (const char c : text) sums += sum += static_cast<unsigned char>(c);
+    }
+    print(starter.output(), fmt::format("{} {} {}\n", size, sum, sums));
+  } else if (mode == "echo") {
+    print(starter.errors(), "ready\n");
+    for (std::string_view text; !(text = read_from(starter.input(), buffer)).empty();) print(starter.errors(), text);
+  } else if (mode == "read-once") {
+    print(starter.output(), std::string{read_from(starter.input(), buffer).substr(0, 5)} + "\n");
+  } else if (mode == "print-errors") {
+    const std::string dashes(74, '-');
+    print(STDERR_FILENO, "from the rank\n");
+    print(starter.errors(), dashes + "\nprocess rank 1 with PID 7 on node a exited on signal 9 (Killed)\n" + dashes +
+                                "\n[a:1] 2 more processes have sent help message help.txt\n[a:1] no end of line");
+  } else if (mode == "pour") {  // `number` MB that are not text
+    std::string block(1'000'000, '\0');
+    for (std::size_t i = 0; i < block.size(); ++i) block[i] = static_cast<char>(i * i >> 5U);
+    for (int i = 0; i < number; ++i) print(starter.output(), block);
+  } else if (mode == "pour-for-ever") {
+    const std::string block(100'000, 'x');
+    ssize_t size = 0;
+    while (starter.stop_requests() == 0 && (size = write(starter.output(), block.data(), block.size())) >= 0) {
+    }
+    print(starter.errors(), size < 0 && errno == EPIPE ? "nobody reads\n" : "asked to stop\n");
+    return 75;
+  } else if (mode == "stop-late") {
+    print(starter.errors(), "ready\n");
+    wait_for_requests(1);
+    print(starter.errors(), "asked to stop\n");
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{number};
+    while (std::chrono::steady_clock::now() < end) usleep(1000);
+    print(starter.errors(), fmt::format("requests: {}\n", starter.stop_requests()));
+    return 75;
+  } else if (mode == "stop-at-second" || mode == "ignore-second") {
+    print(starter.errors(), "ready\n");
+    wait_for_requests(1);
+    print(starter.errors(), "asked to stop\n");
+    wait_for_requests(2);
+    print(starter.errors(), "asked to end\n");
+    if (mode == "ignore-second") return std::nullopt;
+    return 75;
+  }
+  return 0;
+}
+
 int run_as_rank(int argc, char** argv) {
   const std::string_view mode = argv[2];
   const int number = argc > 3 ? std::atoi(argv[3]) : 0;
@@ -62,6 +148,8 @@ int run_as_rank(int argc, char** argv) {
     if (std::atoi(std::getenv("OMPI_COMM_WORLD_RANK")) == 0) echelon::launch::tell_outcome(number);
     return 0;
   }
+  if (std::getenv("PROBE_FAR") != nullptr) unsetenv(echelon::launch::starter_variable);
+  if (std::getenv("PROBE_STOPS_BY_ITSELF") != nullptr) echelon::launch::leave_stopping_to_rank_0();
   int rank = 0;
   int ranks = 1;
   MPI_Init(&argc, &argv);
@@ -70,6 +158,17 @@ int run_as_rank(int argc, char** argv) {
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
   MPI_Barrier(MPI_COMM_WORLD);
   int code = 0;
+  if (std::getenv("PROBE_STOPS_BY_ITSELF") != nullptr) {
+    if (rank != 0) {
+      for (int end = 0; end == 0; usleep(1000)) MPI_Iprobe(0, 0, MPI_COMM_WORLD, &end, MPI_STATUS_IGNORE);
+      _exit(0);
+    }
+    const std::optional<int> outcome = run_as_master(mode, number);
+    if (!outcome) stay();
+    for (int other = 1; other < ranks; ++other) MPI_Send(&number, 1, MPI_INT, other, 0, MPI_COMM_WORLD);
+    echelon::launch::tell_outcome(*outcome);
+    _exit(0);
+  }
   if (mode == "tell") {
     code = number;
   } else if (mode == "tell-late-in-text" && rank == 0) {
@@ -139,6 +238,7 @@ int main(int argc, char** argv) {
   LaunchRequest request{.ranks = std::stoul(argv[1]),
                         .outlives_ranks = std::getenv("PROBE_FRAGILE") == nullptr,
                         .reads_input = std::getenv("PROBE_READS_INPUT") != nullptr,
+                        .stops_by_itself = std::getenv("PROBE_STOPS_BY_ITSELF") != nullptr,
                         .program = {this_executable()}};
   if (const char* program = std::getenv("PROBE_PROGRAM")) request.program = {program};
   if (std::getenv("PROBE_IGNORES_CHILDREN") != nullptr) std::signal(SIGCHLD, SIG_IGN);

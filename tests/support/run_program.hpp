@@ -173,8 +173,9 @@ class RunningProgram {
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
 
   /// Until standard error holds `text`; false where the program ends, or the time limit, before.
-  [[nodiscard]] bool wait_for_error_text(std::string_view text) {
-    const auto end = std::chrono::steady_clock::now() + options_.limit;
+  [[nodiscard]] bool wait_for_error_text(std::string_view text) { return wait_for_error_text(text, options_.limit); }
+  [[nodiscard]] bool wait_for_error_text(std::string_view text, std::chrono::milliseconds limit) {
+    const auto end = std::chrono::steady_clock::now() + limit;
     while (outcome_.err.find(text) == std::string::npos) {
       if (pipes_[1].fd < 0 || std::chrono::steady_clock::now() > end) return false;
       poll(pipes_.data(), pipes_.size(), 50);

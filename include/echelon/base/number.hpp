@@ -22,4 +22,9 @@ template <typename To, typename From>
 /// @pre min <= max
 [[nodiscard]] std::uint64_t parse_count(std::string_view text, std::uint64_t min, std::uint64_t max);
 
+/// A number of seconds as people write it: 90, 1.5, 2m, 1h30m, 2d. Throws UsageError.
+[[nodiscard]] double parse_seconds(std::string_view text);
+/// Before the sign, as in 150%. Throws UsageError.
+[[nodiscard]] double parse_percent(std::string_view text);
+
 }  // namespace echelon::base

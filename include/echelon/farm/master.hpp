@@ -20,6 +20,7 @@ struct JobOptions {
   std::optional<schedule::Schedule> schedule = std::nullopt;  ///< needs `tasks`; `chunk` is then its least size
   std::optional<std::uint64_t> prefetch = std::nullopt;       ///< chunks that wait on a worker behind the running one;
                                                               ///< nothing: 1, and more where they are short
+  std::chrono::nanoseconds ahead{1'000'000};                  ///< of work on a worker, before it gets no more
   std::uint64_t window = UINT64_MAX;                          ///< tasks given out or done that nobody has consumed yet
   unsigned retries = 0;                                       ///< of a task that fails, on other workers first
   unsigned crash_limit = 2;  ///< workers that may die over a task before it is given up; one that had company counts,
@@ -67,7 +68,6 @@ using Action = std::variant<Read, Give, TakeBack, GiveUp>;
 class Master {
  public:
   static constexpr std::chrono::nanoseconds chunk_time{1'000'000};  ///< aimed at, where no chunk size is given
-  static constexpr std::chrono::nanoseconds ahead_time{1'000'000};  ///< of work on a worker, before it gets no more
   static constexpr std::uint64_t max_leases = 64;                   ///< chunks on a worker
   static constexpr std::uint64_t chunk_bytes = 1 << 20;             ///< of input, aimed at most
 

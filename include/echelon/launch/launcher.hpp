@@ -13,7 +13,12 @@ struct LaunchRequest {
   /// The other ranks go on where one is lost, all but rank 0, and rank 0 ends with tell_outcome(). Otherwise a lost
   /// rank ends the run.
   bool outlives_ranks = false;
-  bool reads_input = false;          ///< rank 0 is given this process's standard input
+  bool reads_input = false;  ///< rank 0 is given this process's standard input
+  /// Rank 0 ends the run where it is asked to: INT, TERM, HUP, USR1 and USR2 are requests to stop, which it gets from
+  /// class Starter, and takes its time. Another INT, TERM or USR2 asks it to end at once, and ends the run where it
+  /// tells no outcome within 5 s. mpirun gets no signals from a terminal. Needs outlives_ranks.
+  bool stops_by_itself = false;
+  bool bind = true;                  ///< ranks to CPUs of their own; without, each may use all, but in an allocation
   std::vector<std::string> program;  ///< a command and its arguments
 };
 
@@ -22,6 +27,8 @@ struct LaunchPlan {
   std::uint64_t ranks = 1;
   std::uint64_t threads = 1;          ///< a rank
   bool outlives_ranks = false;        ///< as in LaunchRequest
+  bool stops_by_itself = false;       ///< as in LaunchRequest
+  bool bind = true;                   ///< as in LaunchRequest
   std::uint64_t usable_cpus = 1;      ///< here (measure::usable_cpus)
   std::uint64_t usable_cores = 1;     ///< whole cores among them
   bool all_cpus_of_machine = true;    ///< this process is not confined to some of them

@@ -1,13 +1,25 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
+#include <optional>
 #include <string>
 
 namespace echelon::report {
 
 /// "42 % done, 3 s left", from how long the part that is done took.
 [[nodiscard]] std::string progress_text(double done, std::chrono::duration<double> elapsed);
+
+/// How far a list of tasks is.
+struct TaskProgress {
+  std::uint64_t ended = 0;  ///< well or not, in earlier runs too
+  std::uint64_t failed = 0;
+  std::optional<std::uint64_t> total;  ///< where it is known
+  std::uint64_t ended_now = 0;         ///< in this run
+};
+/// "120 of 5000 done, 3 failed, 42 s left", from the pace of this run.
+[[nodiscard]] std::string progress_text(const TaskProgress& tasks, std::chrono::duration<double> elapsed);
 
 /// One line on a terminal, rewritten a few times a second from the first second on, and wiped at the end.
 class ProgressLine {
@@ -18,8 +30,14 @@ class ProgressLine {
   ProgressLine& operator=(const ProgressLine&) = delete;
 
   void update(double done);
+  void update(const TaskProgress& tasks);
+  /// Wiped, until the next update: something else is printed.
+  void clear();
 
  private:
+  [[nodiscard]] bool is_due();
+  void show(const std::string& text);
+
   using Clock = std::chrono::steady_clock;
   bool shown_;
   bool dirty_ = false;

@@ -34,6 +34,9 @@ class Table {
 /// a rank; the efficiencies.
 [[nodiscard]] std::string run_table(const measure::Record& record);
 
+/// How a run of `echelon map` ended: counts, failures, and what each rank did.
+[[nodiscard]] std::string map_summary(const measure::Record& record);
+
 /// What the record of `echelon info` says, with a place for every rank and what looks wrong.
 [[nodiscard]] std::string info_table(const measure::Record& record);
 /// How many CPUs may be used, alone on a line.

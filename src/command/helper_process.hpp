@@ -1,0 +1,32 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <echelon/command/helper.hpp>
+
+/// What Helper and its process say to each other over a socket.
+namespace echelon::command::detail {
+
+enum class Kind : std::uint32_t { start, set_limit, end };
+
+/// Begins each message to the process. A start has the two descriptors with it, and behind it `bytes` of text, each
+/// piece ended by a NUL: the words or, where there are none of them, the line for the shell; then the environment.
+struct Head {
+  Kind kind{};
+  std::uint32_t words = 0;
+  std::uint32_t variables = 0;
+  std::uint64_t bytes = 0;
+  std::int64_t limit_ns = 0;  // 0: none
+};
+
+/// The process itself, until the other end of the socket is closed. Does not return.
+[[noreturn]] void serve(int socket, std::vector<std::string> environment);
+
+/// Sends or receives all of it; false where the other end is gone. `descriptors` travel with it, or are -1.
+[[nodiscard]] bool send_all(int socket, const void* from, std::size_t size, std::array<int, 2> descriptors = {-1, -1});
+[[nodiscard]] bool receive_all(int socket, void* to, std::size_t size, std::array<int, 2>* descriptors = nullptr);
+
+}  // namespace echelon::command::detail

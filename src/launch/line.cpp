@@ -1,0 +1,120 @@
+#include "line.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace echelon::launch {
+namespace {
+
+constexpr std::size_t handed_over = 3;
+using Control = std::array<char, CMSG_SPACE(handed_over * sizeof(int))>;
+
+bool set_address(sockaddr_un& address, std::string_view path) {
+  if (path.empty() || path.size() >= sizeof(address.sun_path)) return false;
+  address.sun_family = AF_UNIX;
+  path.copy(&address.sun_path[0], path.size());
+  return true;
+}
+
+int new_socket() { return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0); }
+
+void close_all(const std::array<int, handed_over>& descriptors) {
+  for (const int descriptor : descriptors) close(descriptor);
+}
+
+}  // namespace
+
+Line::~Line() {
+  if (listener_ >= 0) close(listener_);
+  if (rank_0_ >= 0) close(rank_0_);
+}
+
+void Line::listen(const std::string& folder) {
+  sockaddr_un address{};
+  const std::string path = folder + "/starter";
+  if (folder.empty() || !set_address(address, path)) return;
+  listener_ = new_socket();
+  if (listener_ < 0) return;
+  if (bind(listener_, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 ||
+      ::listen(listener_, 1) != 0) {
+    close(listener_);
+    listener_ = -1;
+    return;
+  }
+  path_ = path;
+}
+
+void Line::hand_over(const std::array<int, handed_over>& descriptors) {
+  rank_0_ = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+  if (rank_0_ < 0) return;
+  close(listener_);
+  listener_ = -1;
+  // What is closed here is closed there: reading, or writing, fails.
+  std::array<int, handed_over> given{};
+  for (std::size_t i = 0; i < handed_over; ++i) {
+    given[i] = fcntl(descriptors[i], F_DUPFD_CLOEXEC, 0);
+    if (given[i] < 0) given[i] = open("/dev/null", (i == 0 ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+  }
+  char byte = 0;
+  iovec data{&byte, 1};
+  alignas(cmsghdr) Control control{};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(given));
+  std::memcpy(CMSG_DATA(header), given.data(), sizeof(given));
+  const bool sent = sendmsg(rank_0_, &message, MSG_NOSIGNAL) == 1;
+  close_all(given);
+  if (sent) return;
+  close(rank_0_);
+  rank_0_ = -1;
+}
+
+void Line::ask_to_stop() const noexcept {
+  const char byte = 1;
+  (void)send(rank_0_, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+int connect_line(const char* path, std::array<int, handed_over>& descriptors) noexcept {
+  constexpr timeval patience{10, 0};  // the starter answers at once, unless it was stopped
+  sockaddr_un address{};
+  if (path == nullptr || !set_address(address, path)) return -1;
+  const int line = new_socket();
+  if (line < 0) return -1;
+  char byte = 0;
+  iovec data{&byte, 1};
+  alignas(cmsghdr) Control control{};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  setsockopt(line, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  if (connect(line, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
+    ssize_t size = 0;
+    while ((size = recvmsg(line, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR) {
+    }
+    const cmsghdr* header = CMSG_FIRSTHDR(&message);
+    if (size == 1 && header != nullptr && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len == CMSG_LEN(sizeof(descriptors))) {
+      std::memcpy(descriptors.data(), CMSG_DATA(header), sizeof(descriptors));
+      return line;
+    }
+  }
+  close(line);
+  return -1;
+}
+
+}  // namespace echelon::launch

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <array>
+#include <string>
+
+namespace echelon::launch {
+
+/// The starter's end of its line to rank 0, whose other end is class Starter: a socket in the run's own folder, over
+/// which rank 0 is given open descriptors, and a byte for each request to stop.
+class Line {
+ public:
+  Line() = default;
+  ~Line();
+  Line(const Line&) = delete;
+  Line& operator=(const Line&) = delete;
+
+  /// Waits for rank 0 in this folder; without it, or where that fails, rank 0 does not come.
+  void listen(const std::string& folder);
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+  /// To be polled for reading: rank 0 has come. -1 once it has, or cannot come.
+  [[nodiscard]] int listener() const noexcept { return listener_; }
+  /// Hands over input, output and errors to rank 0, which has come.
+  void hand_over(const std::array<int, 3>& descriptors);
+  [[nodiscard]] bool is_open() const noexcept { return rank_0_ >= 0; }
+  void ask_to_stop() const noexcept;
+
+ private:
+  std::string path_;
+  int listener_ = -1;
+  int rank_0_ = -1;
+};
+
+/// Rank 0's end: the line, or -1, and what it was given over it.
+[[nodiscard]] int connect_line(const char* path, std::array<int, 3>& descriptors) noexcept;
+
+}  // namespace echelon::launch

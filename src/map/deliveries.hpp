@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <echelon/farm/ending.hpp>
+#include <echelon/farm/halt.hpp>
+#include <echelon/map/journal_file.hpp>
+#include <echelon/map/output_file.hpp>
+#include <echelon/map/results_folder.hpp>
+#include <echelon/map/run.hpp>
+
+#include "output.hpp"
+#include "printer.hpp"
+
+namespace echelon::map {
+
+/// A task of the list.
+struct Listed {
+  std::uint64_t number = 0;  ///< from 0
+  std::string line;          ///< the command
+  std::vector<std::string> values;
+  std::string tag;
+};
+
+/// Where everything about a task goes when it has ended for good: what it printed, the journal, the log, the counts.
+class Deliveries {
+ public:
+  Deliveries(const Options& options, const Surroundings& surroundings);
+  ~Deliveries();
+  Deliveries(const Deliveries&) = delete;
+  Deliveries& operator=(const Deliveries&) = delete;
+
+  /// A task was read; true: it has ended in an earlier run, and is not to be run.
+  [[nodiscard]] bool list(std::uint64_t number, const std::string& line);
+  /// No command is to be started before: the journal's tasks have all been read.
+  [[nodiscard]] bool may_start();
+  void list_ended(std::uint64_t tasks);
+
+  void deliver(const Listed& task, const farm::Ending& ending, const Output& output);
+  /// Everything is where it belongs, on disk too.
+  void finish();
+
+  [[nodiscard]] std::uint64_t succeeded() const noexcept { return succeeded_; }
+  [[nodiscard]] std::uint64_t failed() const noexcept { return failed_; }
+  [[nodiscard]] std::uint64_t skipped() const noexcept { return skipped_; }  ///< they have ended before
+  [[nodiscard]] const std::vector<std::string>& failures() const noexcept { return failures_; }
+  [[nodiscard]] std::optional<farm::Halt::When> halt(std::optional<std::uint64_t> total) const;
+  [[nodiscard]] const farm::RunTimes& run_times() const noexcept { return run_times_; }
+
+ private:
+  /// The file of output, which needs to know which tasks the journal has; from the first one on that may start.
+  void open_output();
+  void log(const std::string& line) const;
+
+  const Options& options_;
+  std::optional<JournalFile> journal_;
+  std::optional<OutputFile> output_;
+  Printer printer_;
+  std::optional<ResultsFolder> results_;
+  int joblog_ = -1;
+  farm::RunTimes run_times_;
+  std::uint64_t succeeded_ = 0;
+  std::uint64_t failed_ = 0;
+  std::uint64_t skipped_ = 0;
+  std::vector<std::string> failures_;  // some of them, a line each
+};
+
+}  // namespace echelon::map

@@ -1,0 +1,75 @@
+#include "spool.hpp"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace echelon::map {
+namespace {
+
+[[noreturn]] void fail(const std::string& what, int error) {
+  throw std::runtime_error(fmt::format("{}: {}", what, std::strerror(error)));
+}
+
+std::string place() { return fmt::format("cannot keep output in '{}'", temporary_folder()); }
+
+}  // namespace
+
+std::string temporary_folder() {
+  const char* const chosen = std::getenv("TMPDIR");
+  return chosen != nullptr && *chosen != '\0' ? chosen : "/tmp";
+}
+
+void write_all(int descriptor, std::span<const std::byte> bytes, const std::string& what) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail(what, errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+}
+
+Spool::Spool() {
+  const std::string folder = temporary_folder();
+  descriptor_ = open(folder.c_str(), O_TMPFILE | O_RDWR | O_APPEND | O_CLOEXEC, 0600);
+  if (descriptor_ >= 0) return;
+  std::string path = folder + "/echelon-XXXXXX";  // of a file system without O_TMPFILE
+  descriptor_ = mkostemp(path.data(), O_APPEND | O_CLOEXEC);
+  if (descriptor_ < 0) fail(place() + "; set TMPDIR to a folder that can be written", errno);
+  unlink(path.c_str());
+}
+
+Spool::~Spool() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
+std::uint64_t Spool::size() const {
+  struct stat status {};
+  if (fstat(descriptor_, &status) != 0) fail(place(), errno);
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+void Spool::append(std::span<const std::byte> bytes) const { write_all(descriptor_, bytes, place()); }
+
+void Spool::read(std::uint64_t from, std::span<std::byte> to) const {
+  while (!to.empty()) {
+    const ssize_t got = pread(descriptor_, to.data(), to.size(), static_cast<off_t>(from));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail(place(), errno);
+    if (got == 0) throw std::runtime_error(place() + ": it has become shorter");
+    from += static_cast<std::uint64_t>(got);
+    to = to.subspan(static_cast<std::size_t>(got));
+  }
+}
+
+void Spool::clear() const {
+  if (ftruncate(descriptor_, 0) != 0) fail(place(), errno);
+}
+
+}  // namespace echelon::map
