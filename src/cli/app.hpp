@@ -80,6 +80,7 @@ void add_queue(CLI::App& program, Command& chosen);
 void add_counter(CLI::App& program, Command& chosen);
 void add_log(CLI::App& program, Command& chosen);
 void add_map(CLI::App& program, Command& chosen);
+void add_journal(CLI::App& program, Command& chosen);
 void add_report(CLI::App& program, Command& chosen);
 void add_info(CLI::App& program, Command& chosen);
 

@@ -189,6 +189,7 @@ int run(int argc, char** argv, workloads::Account& account) {
   add_counter(program, command);
   add_log(program, command);
   add_map(program, command);
+  add_journal(program, command);
   add_report(program, command);
   add_info(program, command);
 

@@ -216,9 +216,7 @@ struct Writer {
     Text{to, folded_kind}.number(folded.bytes).number(folded.tasks).optional_number(folded.list_digest).end();
   }
   void operator()(const Other& /*unused*/) const { Text{to, "other"}.end(); }
-  void operator()(const OtherVersion& other) const {
-    Text{to, fmt::format("{}{}", header_kind, other.version)}.end();
-  }
+  void operator()(const OtherVersion& other) const { Text{to, fmt::format("{}{}", header_kind, other.version)}.end(); }
 };
 
 Line parse_header(Fields& fields) {

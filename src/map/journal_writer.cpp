@@ -58,7 +58,6 @@ void JournalWriter::flush() {
   idle_ = false;
   work_.notify_one();
   written_.wait(lock, [&] { return (queue_.empty() && !urgent_ && !at_work_) || !failure_.empty(); });
-  hurry_ = false;
   check();
 }
 
@@ -79,6 +78,7 @@ void JournalWriter::run() {
     if (stop_ && queue_.empty() && !urgent_) return;
     work_.wait_until(lock, last + group_time, [&] { return stop_ || hurry_; });
     last = steady_clock::now();
+    hurry_ = false;
     const std::string lines = std::exchange(queue_, {});
     const bool sync = std::exchange(urgent_, false) || stop_;
     const int store = store_.get();

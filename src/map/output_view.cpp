@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <stdexcept>
+#include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -10,6 +12,12 @@
 #include "files.hpp"
 
 namespace echelon::map {
+namespace {
+
+/// What gathers while nothing is copied is copied at once.
+constexpr std::chrono::milliseconds gather_time{10};
+
+}  // namespace
 
 OutputView::OutputView(int store, Target target, bool gives_room)
     : store_{store},
@@ -28,6 +36,7 @@ OutputView::~OutputView() {
 }
 
 void OutputView::add(const farm::journal::Piece& piece) {
+  bool wake = false;
   {
     const std::lock_guard guard{mutex_};
     if (!failure_.empty()) throw std::runtime_error(failure_);
@@ -38,13 +47,17 @@ void OutputView::add(const farm::journal::Piece& piece) {
     } else {
       queue_.push_back(piece);
     }
+    wake = std::exchange(idle_, false);
   }
-  work_.notify_one();
+  if (wake) work_.notify_one();
 }
 
 std::uint64_t OutputView::drain() {
   std::unique_lock lock{mutex_};
+  hurry_ = true;
+  work_.notify_one();
   done_.wait(lock, [&] { return (queue_.empty() && !at_work_) || !failure_.empty(); });
+  hurry_ = false;
   if (!failure_.empty()) throw std::runtime_error(failure_);
   return end_;
 }
@@ -53,9 +66,16 @@ void OutputView::run() {
   // So that whoever ends the view need not wait for a piece of many GiB.
   constexpr std::uint64_t at_once = std::uint64_t{16} << 20U;
   std::unique_lock lock{mutex_};
+  std::chrono::steady_clock::time_point last{};
   while (true) {
-    work_.wait(lock, [&] { return stop_ || !queue_.empty(); });
+    if (queue_.empty()) {
+      idle_ = true;
+      work_.wait(lock, [&] { return stop_ || !queue_.empty(); });
+      idle_ = false;
+      work_.wait_until(lock, last + gather_time, [&] { return stop_ || hurry_; });
+    }
     if (stop_) return;
+    last = std::chrono::steady_clock::now();
     farm::journal::Piece& front = queue_.front();
     const farm::journal::Piece piece{front.offset, std::min(front.size, at_once)};
     front.offset += piece.size;

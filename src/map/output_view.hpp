@@ -46,6 +46,8 @@ class OutputView {
   std::condition_variable done_;
   std::deque<farm::journal::Piece> queue_;
   bool at_work_ = false;
+  bool hurry_ = false;
+  bool idle_ = false;  // the thread waits for a piece
   bool stop_ = false;
   std::string failure_;
   std::thread thread_;

@@ -92,9 +92,9 @@ TEST(Journal, every_line_reads_back_as_it_was) {
     const std::string text = to_text(line);
     EXPECT_EQ(std::ranges::count(text, '\n'), 1);
     EXPECT_EQ(text.back(), '\n');
-    EXPECT_TRUE(std::ranges::all_of(text.substr(0, text.size() - 1),
-                                    [](unsigned char c) { return c == '\t' || (c >= ' ' && c != 0x7F); }))
-        << text;
+    EXPECT_TRUE(std::ranges::all_of(text.substr(0, text.size() - 1), [](unsigned char c) {
+      return c == '\t' || (c >= ' ' && c != 0x7F);
+    })) << text;
     const auto back = parse(std::string_view{text}.substr(0, text.size() - 1));
     ASSERT_TRUE(back) << text;
     EXPECT_EQ(*back, line) << text;
@@ -160,7 +160,8 @@ TEST(Journal, a_flipped_bit_costs_one_line_at_most) {
   for (std::size_t bit = 0; bit < 8 * text.size(); ++bit) {
     std::string flipped = text;
     flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
-    const auto number = static_cast<std::size_t>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(bit / 8), '\n'));
+    const auto number =
+        static_cast<std::size_t>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(bit / 8), '\n'));
     std::vector<Line> expected = lines;
     const bool was_newline = text[bit / 8] == '\n';
     if (!was_newline) expected.erase(expected.begin() + static_cast<std::ptrdiff_t>(number));

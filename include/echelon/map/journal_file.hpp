@@ -23,8 +23,8 @@ enum class Resume {
 struct JournalOptions {
   std::string path;
   Resume resume = Resume::no;
-  bool by_content = false;  ///< tasks are told apart by what they are, not by their number in the list
-  bool force = false;       ///< without resume, a file that is there is replaced
+  bool by_content = false;          ///< tasks are told apart by what they are, not by their number in the list
+  bool force = false;               ///< without resume, a file that is there is replaced
   farm::journal::Header work = {};  ///< `host` and `pid` are filled in
 };
 
