@@ -72,6 +72,7 @@ echelon_test(NAME cli.fill TIMEOUT 180 PROCESSORS 2 LABEL cli DEFINES ${program_
 echelon_test(NAME cli.full_disk TIMEOUT 180 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.queue TIMEOUT 180 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.counter TIMEOUT 400 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.map TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.log TIMEOUT 180 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.loss TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.journal TIMEOUT 120 PROCESSORS 2 LABEL cli LAYERS map DEFINES ${program_under_test})
