@@ -169,12 +169,12 @@ int run_on_ranks(const Command& command, int argc, char** argv, workloads::Accou
 }
 
 int run(int argc, char** argv, workloads::Account& account) {
-  CLI::App program{"Echelon measures how a program scales over MPI ranks."};
+  CLI::App program{"Echelon measures how a program scales over MPI ranks, and runs commands on them."};
   program.name("echelon");
   program.footer(
       "Under mpirun or srun the program is one rank; without, -n starts the ranks, and no -n is one rank.\n"
       "Numbers may be written 1e9 or 1_000_000_000.\n"
-      "Exit status: 0 done, 1 wrong answer, 2 usage, 4 broken; 3 and 75 are kept for commands to come.");
+      "Exit status: 0 done, 1 wrong answer, 2 usage, 3 some tasks failed, 4 broken, 75 stopped early.");
   program.set_version_flag("--version", version_text());
   program.require_subcommand(0, 1);
   program.fallthrough();
