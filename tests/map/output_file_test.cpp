@@ -281,6 +281,21 @@ TEST_P(OutputFileTest, any_flipped_bit_of_the_journal_leaves_each_output_once) {
   try_all("complete and begun again");
 }
 
+TEST_P(OutputFileTest, a_task_whose_line_is_damaged_is_not_skipped_for_another) {
+  work.failing = {"task-5"};
+  (void)play(work, {.resume = Resume::no});
+  work.failing = {};
+  (void)play(work, {.resume = Resume::failed});  // and the file is made whole
+  std::string journal = contents(work.journal());
+  ASSERT_THAT(journal, HasSubstr("\tfolded\t"));
+  journal[journal.find("\ttask-7\n") + 6] = '8';
+  test::replace(work.journal(), journal);
+  EXPECT_THAT(play(work, {}), IsEmpty());
+  expect_output(work, "all is there");
+  work.list[7] = "task-8";
+  EXPECT_THAT(refusal([&] { (void)play(work, {}); }), HasSubstr("one of its first 40 tasks is another"));
+}
+
 TEST_P(OutputFileTest, a_run_cut_short_between_any_two_steps_of_renaming_and_folding) {
   // Each state that the steps on the file system go through, made by hand from a run with a void piece.
   work.failing = {"task-5"};
