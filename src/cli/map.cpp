@@ -271,7 +271,7 @@ void add_map(CLI::App& program, Command& chosen) {
   app.add_flag("--tag", options.tag, "Print the input and a TAB before each line");
   app.add_option("--output", options.output, "Standard output of all commands goes to FILE, that of each exactly once")
       ->type_name("FILE");
-  app.add_option("--results", options.results, "Keep each command's output in DIR/1/INPUT/stdout, stderr and seq")
+  app.add_option("--results", options.results, "Keep each command's output in DIR/1/INPUT/stdout, stderr and seq, and print none of it")
       ->type_name("DIR");
   app.add_option("--joblog", options.joblog, "Log each command's end in FILE")->type_name("FILE");
   app.add_option("--journal", options.journal, "Keep in FILE what --resume needs [beside --output or --joblog]")

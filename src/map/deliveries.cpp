@@ -87,8 +87,8 @@ int open_joblog(const std::string& path, bool goes_on) {
 
 Deliveries::Deliveries(const Options& options, const Surroundings& surroundings)
     : options_{options},
-      printer_{{.output = options.output.empty() ? surroundings.output : -1,
-                .errors = surroundings.errors,
+      printer_{{.output = options.output.empty() && options.results.empty() ? surroundings.output : -1,
+                .errors = options.results.empty() ? surroundings.errors : -1,
                 .in_order = options.keep_order}} {
   if (!options.journal.empty()) {
     journal_.emplace(journal_options(options));

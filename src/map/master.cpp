@@ -72,7 +72,8 @@ void Master::start_job() {
   job.ahead = ahead;
   job.window = std::max(tasks_in_flight, tasks_in_flight_a_worker * static_cast<std::uint64_t>(session_.size()));
   job.retries = options_.attempts - 1;
-  if (options_.delay.count() > 0) job.prefetch = 0;  // to give out is to start then
+  // Where it matters what has started, to give out is to start.
+  if (options_.delay.count() > 0 || options_.halt.when != farm::Halt::When::never) job.prefetch = 0;
   job_ = farm_.open(job);
   if (options_.timeout_s) {
     limit_s_ = options_.timeout_s;
