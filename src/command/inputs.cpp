@@ -112,6 +112,7 @@ class Inputs::Reader {
   std::optional<std::uint64_t> count() const {
     if (descriptor_ < 0) return list_.size();
     if (!is_on_disk_) return std::nullopt;
+    if (counted_) return counted_;
     std::string block(16 * buffer_bytes, '\0');
     std::uint64_t count = 0;
     char last = separator_;
@@ -124,7 +125,8 @@ class Inputs::Reader {
       last = block[static_cast<std::size_t>(bytes - 1)];
       at += bytes;
     }
-    return count + (last == separator_ ? 0 : 1);
+    counted_ = count + (last == separator_ ? 0 : 1);
+    return counted_;
   }
 
  private:
@@ -173,6 +175,7 @@ class Inputs::Reader {
   mutable std::size_t searched_ = 0;  // no separator in [begin_, searched_)
   bool is_at_end_ = false;
   std::uint64_t given_ = 0;
+  mutable std::optional<std::uint64_t> counted_;  // values of a file
 };
 
 Inputs::Inputs(std::vector<Source> sources, char separator) {

@@ -423,7 +423,9 @@ bool Master::has_input() {
 void Master::read_list(const farm::Read& read) {
   std::uint64_t count = 0;
   std::uint64_t bytes = 0;
-  while (!input_ended_ && (count < read.count || !deliveries_.may_start())) {
+  // A percentage to stop at is of all tasks: what comes through a pipe is read as far as it has come.
+  const bool all = options_.halt.is_percent && !inputs_.count();
+  while (!input_ended_ && (all || count < read.count || !deliveries_.may_start())) {
     try {
       if (!has_input()) {
         held_ = true;
