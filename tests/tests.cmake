@@ -73,6 +73,8 @@ echelon_test(NAME cli.full_disk TIMEOUT 180 PROCESSORS 2 LABEL cli DEFINES ${pro
 echelon_test(NAME cli.queue TIMEOUT 180 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.counter TIMEOUT 400 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.map TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.gnu TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.map_work TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.log TIMEOUT 180 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.loss TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.journal TIMEOUT 120 PROCESSORS 2 LABEL cli LAYERS map DEFINES ${program_under_test})

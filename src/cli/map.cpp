@@ -271,7 +271,8 @@ void add_map(CLI::App& program, Command& chosen) {
   app.add_flag("--tag", options.tag, "Print the input and a TAB before each line");
   app.add_option("--output", options.output, "Standard output of all commands goes to FILE, that of each exactly once")
       ->type_name("FILE");
-  app.add_option("--results", options.results, "Keep each command's output in DIR/1/INPUT/stdout, stderr and seq, and print none of it")
+  app.add_option("--results", options.results,
+                 "Keep each command's output in DIR/1/INPUT/stdout, stderr and seq, and print none of it")
       ->type_name("DIR");
   app.add_option("--joblog", options.joblog, "Log each command's end in FILE")->type_name("FILE");
   app.add_option("--journal", options.journal, "Keep in FILE what --resume needs [beside --output or --joblog]")
@@ -294,6 +295,13 @@ void add_map(CLI::App& program, Command& chosen) {
   app.add_flag("--eta,--bar", map->bar, "Show progress, and the time left, even where there is no terminal");
   app.add_flag("--dry-run", map->dry_run, "Print the commands, run none");
   map->output.add_to(app);
+  // Nothing is what a variable of the user's had in it, not what is to be the limit or the file.
+  const CLI::Validator given{
+      [](const std::string& value) { return std::string{value.empty() ? "it is empty; give a value" : ""}; }, ""};
+  for (CLI::Option* const option :
+       app.get_options([](const CLI::Option* o) { return o->get_items_expected_max() > 0; })) {
+    option->check(given);
+  }
   app.callback([map, &chosen] {
     settle(*map, chosen.words);
     chosen.check = [map] { check(*map); };

@@ -42,7 +42,7 @@ class Inputs::Reader {
     } else {
       const auto* const open_file = std::get_if<DescriptorSource>(&source);
       descriptor_ = open_file == nullptr ? STDIN_FILENO : open_file->number;
-      name_ = descriptor_ == STDIN_FILENO ? "standard input" : fmt::format("file descriptor {}", descriptor_);
+      name_ = "standard input";
     }
     examine();
   }

@@ -13,6 +13,7 @@
 #include <echelon/base/error.hpp>
 #include <echelon/map/joblog.hpp>
 
+#include "files.hpp"
 #include "tagger.hpp"
 
 namespace echelon::map {
@@ -77,9 +78,23 @@ JournalOptions journal_options(const Options& options) {
                    .sources = described(options.sources)}};
 }
 
+/// A disk that was full has cut it short; its task is run again.
+void drop_torn_line(int file, const std::string& path) {
+  struct stat status {};
+  if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) return;
+  const Descriptor reader{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  off_t end = status.st_size;
+  for (char last = 0; end > 0; --end) {
+    if (pread(reader.get(), &last, 1, end - 1) != 1) return;
+    if (last == '\n') break;
+  }
+  if (end < status.st_size) (void)!ftruncate(file, end);
+}
+
 int open_joblog(const std::string& path, bool goes_on) {
   const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (goes_on ? 0 : O_TRUNC), 0666);
   if (file < 0) throw base::UsageError(fmt::format("--joblog: cannot write '{}': {}", path, std::strerror(errno)));
+  if (goes_on) drop_torn_line(file, path);
   return file;
 }
 
@@ -148,8 +163,8 @@ void Deliveries::deliver(const Listed& task, const farm::Ending& ending, const O
     piece = output_->end();
   }
   printer_.print(task.number, output, tag);
-  if (journal_) journal_->ended(ending, piece);
   if (joblog_ >= 0) log(joblog_line(ending, task.line));
+  if (journal_) journal_->ended(ending, piece);  // last: where all of the above is done, the task is
   if (ending.is_good()) {
     ++succeeded_;
     run_times_.add(ending.wall_s);

@@ -17,7 +17,7 @@ struct ListSource {
 struct FileSource {
   std::string path;
 };
-/// An open file, which stays open.
+/// What standard input was, an open file, which stays open.
 struct DescriptorSource {
   int number = 0;
 };
