@@ -168,13 +168,12 @@ TEST_F(map_work, bytes_of_inputs_stay_what_they_are) {
 
 TEST_F(map_work, a_line_with_nul_is_refused_and_what_came_before_is_kept) {
   const Outcome outcome = map({"--journal", "journal", "echo"}, "a\nb\0c\nd\n"s);
-  EXPECT_EQ(outcome.out, "a\n");
   expect_one_line(outcome, 2, {"standard input", "line 2", "NUL", "-0"});
   const Outcome mended = map({"--journal", "journal", "--resume", "echo"}, "a\nb\nd\n");
   EXPECT_EQ(mended.exit_code, 0) << mended;
-  std::vector<std::string> printed = lines(mended.out);
+  std::vector<std::string> printed = lines(outcome.out + mended.out);
   std::ranges::sort(printed);
-  EXPECT_THAT(printed, testing::ElementsAre("b", "d"));
+  EXPECT_THAT(printed, testing::ElementsAre("a", "b", "d"));
 }
 
 TEST_F(map_work, what_cannot_be_is_one_line_and_nothing_is_run) {
@@ -207,7 +206,7 @@ TEST_F(map_work, what_cannot_be_is_one_line_and_nothing_is_run) {
       {{"--journal", "there"}, {"'there'", "is there already", "--resume", "--force"}},
       {{"--journal", "there", "--resume"}, {"'there'", "not a journal"}},
       {{"--journal", "same", "--joblog", "./same"}, {"--joblog", "--journal", "of its own"}},
-      {{"--joblog", "no/log"}, {"--joblog", "'no'"}},
+      {{"--joblog", "no/log"}, {"no/log", "'no'"}},
       {{"--results", "there"}, {"--results there", "Not a directory"}},
       {{"--resume"}, {"--resume", "--journal"}},
       {{"--resume-failed"}, {"--resume", "--journal"}},
@@ -312,7 +311,9 @@ TEST_F(map_on_a_small_disk, a_full_one_is_one_line_and_resume_loses_and_repeats_
     std::string expected;
     for (int i = 1; i <= count; ++i) expected += std::to_string(i) + " " + padding + "\n";
     EXPECT_EQ(in_order(output_there ? "disk/out" : "out"), expected);
-    if (fs::exists(path("disk/log"))) EXPECT_EQ(ends("disk/log").size(), std::size_t{count});
+    if (fs::exists(path("disk/log"))) {
+      EXPECT_EQ(ends("disk/log").size(), std::size_t{count});
+    }
   }
 }
 
@@ -365,12 +366,13 @@ class map_and_signals : public map_work {
 
 TEST_F(map_and_signals, a_second_one_ends_at_once_what_the_first_waits_for) {
   const std::string never = "trap '' TERM INT; touch begun$ECHELON_TASK; while :; do sleep 0.05; done\n";
-  for (const int signal : {SIGINT, SIGUSR1, SIGTERM}) {
+  for (const int first : {SIGINT, SIGUSR1}) {
     for (const char* const name : {"out", "out.journal", "begun1", "begun2"}) fs::remove(path(name));
     RunningProgram program{map_lines({"--grace", "1h"}), here(never + never + never)};
     ASSERT_TRUE(have_begun({"begun1", "begun2"}));
-    kill(program.pid(), signal);
+    kill(program.pid(), first);
     ASSERT_TRUE(program.wait_for_error_text("a second signal ends them at once"));
+    poll(nullptr, 0, 150);  // within 100 ms it is the same one, from another sender
     kill(program.pid(), SIGINT);
     const Outcome outcome = program.wait();
     EXPECT_EQ(outcome.exit_code, 75) << outcome;
