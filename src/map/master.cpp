@@ -186,9 +186,23 @@ bool Master::has_output(Arrived& arrived) {
   if (arrived.output) return true;
   const Ended& ended = arrived.ended;
   const std::uint64_t all = ended.output_bytes + ended.errors_bytes;
+  comm::Packer message;
+  const auto release = [&] {
+    message.put(ToWorker::release);
+    message.put(ended.sequence);
+    send(arrived.worker, message);
+  };
+  if (!fetching_ && comm::Nodes::of(session_).is_here(arrived.worker)) {
+    auto output = Spool::of(ended.output);
+    auto errors = Spool::of(ended.errors);
+    if (output && errors) {
+      arrived.output.emplace(std::move(*output), ended.output_bytes, std::move(*errors), ended.errors_bytes);
+      release();
+      return true;
+    }
+  }
   if (!fetching_) fetching_.emplace();
   Fetching& fetching = *fetching_;
-  comm::Packer message;
   while (fetching.asked < all && fetching.asked - fetching.got < pieces_ahead * piece_bytes) {
     Fetch next{.sequence = ended.sequence, .offset = fetching.asked, .bytes = 0, .errors = false};
     std::uint64_t end = ended.output_bytes;
@@ -204,9 +218,7 @@ bool Master::has_output(Arrived& arrived) {
     send(arrived.worker, message);
   }
   if (fetching.got < all) return false;
-  message.put(ToWorker::release);
-  message.put(ended.sequence);
-  send(arrived.worker, message);
+  release();
   arrived.output.emplace(std::move(fetching.output), ended.output_bytes, std::move(fetching.errors),
                          ended.errors_bytes);
   fetching_.reset();

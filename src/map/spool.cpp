@@ -49,6 +49,22 @@ Spool::~Spool() {
   if (descriptor_ >= 0) close(descriptor_);
 }
 
+std::optional<Spool> Spool::of(const OpenFile& file) {
+  const std::string path = fmt::format("/proc/{}/fd/{}", file.pid, file.descriptor);
+  Spool spool{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  // Where processes are counted anew, as in a container, the number may be another's.
+  struct stat status {};
+  if (spool.descriptor_ < 0 || fstat(spool.descriptor_, &status) != 0) return std::nullopt;
+  if (status.st_dev != file.device || status.st_ino != file.inode) return std::nullopt;
+  return spool;
+}
+
+OpenFile Spool::where() const {
+  struct stat status {};
+  if (fstat(descriptor_, &status) != 0) fail(place(), errno);
+  return {getpid(), descriptor_, status.st_dev, status.st_ino};
+}
+
 std::uint64_t Spool::size() const {
   struct stat status {};
   if (fstat(descriptor_, &status) != 0) fail(place(), errno);
