@@ -210,7 +210,7 @@ ExitCode run(MapCommand& map, const RankContext& ranks) {
           },
   };
   for (command::Source& source : map.options.sources) {
-    if (is_standard_input(source)) source = command::DescriptorSource{starter.input()};
+    if (is_standard_input(source)) source = command::DescriptorSource{starter.input(), "standard input"};
   }
   map.options.ends_at = map.options.needs_s ? allocation_end() : std::nullopt;
   try {

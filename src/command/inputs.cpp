@@ -42,7 +42,9 @@ class Inputs::Reader {
     } else {
       const auto* const open_file = std::get_if<DescriptorSource>(&source);
       descriptor_ = open_file == nullptr ? STDIN_FILENO : open_file->number;
-      name_ = "standard input";
+      name_ = descriptor_ == STDIN_FILENO ? "standard input"
+              : open_file->name.empty()   ? fmt::format("file descriptor {}", descriptor_)
+                                          : open_file->name;
     }
     examine();
   }

@@ -17,9 +17,10 @@ struct ListSource {
 struct FileSource {
   std::string path;
 };
-/// What standard input was, an open file, which stays open.
+/// An open file, which stays open.
 struct DescriptorSource {
   int number = 0;
+  std::string name = {};  ///< for people; empty: its number
 };
 using Source = std::variant<ListSource, FileSource, DescriptorSource>;
 
