@@ -219,7 +219,10 @@ ExitCode run(MapCommand& map, const RankContext& ranks) {
     line.clear();
     map.output.write(result.record);
     if (!map.output.quiet) {
-      const std::string text = report::map_summary(result.record);
+      const bool is_empty = measure::get<std::uint64_t>(result.record.result, "listed") == 0 &&
+                            measure::get<std::string>(result.record.result, "stopped").empty();
+      const std::string text =
+          is_empty ? "the input is empty: no command was run\n" : report::map_summary(result.record);
       std::fwrite(text.data(), 1, text.size(), stderr);
     }
     return result.code;
@@ -314,6 +317,7 @@ void add_map(CLI::App& program, Command& chosen) {
     chosen.ranks = 1 + (map->jobs > 0 ? map->jobs : measure::usable_cpus());
     chosen.before_mpi = [map] {
       if (comm::placement().rank != 0) launch::leave_stopping_to_rank_0();
+      if (map->options.needs_s) (void)allocation_end();
       map->helper = std::make_unique<command::Helper>(command::command_environment(environ));
     };
     chosen.run_on_ranks = [map](const RankContext& ranks) { return run(*map, ranks); };
