@@ -103,7 +103,7 @@ int open_joblog(const std::string& path, bool goes_on) {
 Deliveries::Deliveries(const Options& options, const Surroundings& surroundings)
     : options_{options},
       printer_{{.output = options.output.empty() && options.results.empty() ? surroundings.output : -1,
-                .errors = options.results.empty() ? surroundings.errors : -1,
+                .errors = options.results.empty() || !options.output.empty() ? surroundings.errors : -1,
                 .in_order = options.keep_order}} {
   std::optional<JournalOptions> journal;
   if (!options.journal.empty()) journal = journal_options(options);

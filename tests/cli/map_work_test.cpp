@@ -224,6 +224,34 @@ TEST_F(map_work, what_cannot_be_is_one_line_and_nothing_is_run) {
   EXPECT_EQ(read("there"), "precious\n");
 }
 
+TEST_F(map_work, a_percentage_holds_of_what_comes_through_a_pipe) {
+  const std::string options = " map --quiet -j 1 --halt soon,done=50% --joblog log 'exit {}'";
+  const Outcome outcome =
+      run_program({"sh", "-c", "cat input | " ECHELON_PROGRAM + options}, here("0\n0\n7\n0\n0\n0\n"));
+  EXPECT_EQ(outcome.exit_code, 3) << outcome;
+  EXPECT_EQ(ends("log"), (std::map<int, std::string>{{1, "0 0"}, {2, "0 0"}, {3, "7 0"}}));
+}
+
+TEST_F(map_work, results_are_printed_nowhere_else) {
+  const Outcome outcome = map({"--results", "r", "echo {}; echo e >&2", ":::", "a"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome;
+  EXPECT_EQ(outcome.out + outcome.err, "");
+  EXPECT_EQ(read("r/1/a/stdout") + read("r/1/a/stderr"), "a\ne\n");
+  const Outcome both = map({"--results", "r", "--output", "out", "echo {}; echo e >&2", ":::", "a"});
+  EXPECT_EQ(both.out, "");
+  EXPECT_EQ(both.err, "e\n");
+  EXPECT_EQ(read("out"), "a\n");
+}
+
+TEST_F(map_work, no_input_is_said_and_makes_no_failure) {
+  for (const Arguments& command : {Arguments{"echo"}, Arguments{}, Arguments{"--output", "out", "echo"}}) {
+    const Outcome outcome = run_echelon(Arguments{"map"} + command, here());
+    EXPECT_EQ(outcome.exit_code, 0) << outcome;
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_THAT(outcome.err, HasSubstr("no input"));
+  }
+}
+
 // ---- journals ----
 
 TEST_F(map_work, a_journal_of_another_list_is_refused_with_the_difference) {

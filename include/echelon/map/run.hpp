@@ -27,7 +27,7 @@ struct Options {
   bool keep_order = false;
   bool tag = false;
   std::string output;   ///< a file for standard output; empty: this process's own
-  std::string results;  ///< a folder for what tasks print, which then is not printed; empty: none
+  std::string results;  ///< a folder for what tasks print; without `output` nothing is printed then; empty: none
   std::string joblog;
   std::string journal;
   Resume resume = Resume::no;
