@@ -243,15 +243,6 @@ TEST_F(map_work, results_are_printed_nowhere_else) {
   EXPECT_EQ(read("out"), "a\n");
 }
 
-TEST_F(map_work, no_input_is_said_and_makes_no_failure) {
-  for (const Arguments& command : {Arguments{"echo"}, Arguments{}, Arguments{"--output", "out", "echo"}}) {
-    const Outcome outcome = run_echelon(Arguments{"map"} + command, here());
-    EXPECT_EQ(outcome.exit_code, 0) << outcome;
-    EXPECT_EQ(outcome.out, "");
-    EXPECT_THAT(outcome.err, HasSubstr("no input"));
-  }
-}
-
 // ---- journals ----
 
 TEST_F(map_work, a_journal_of_another_list_is_refused_with_the_difference) {
