@@ -291,6 +291,23 @@ TEST_F(gnu_parallel, a_command_is_tried_as_often) {
   expect_same({"--retries", "4", "echo {} >> tries; test $(wc -l < tries) -ge 3 && echo {}"}, "a\n");
 }
 
+TEST_F(gnu_parallel, resumes_what_has_not_ended_or_failed) {
+  for (const std::string how : {"--resume", "--resume-failed"}) {
+    SCOPED_TRACE(how);
+    const Arguments twice{"sh", "-c", R"("$@"; touch mended; cp ran ran_first; "$@")", "sh"};
+    const Arguments work{how,   "--joblog", "log", "echo {} >>ran; test -e mended || exit {}; echo {}",
+                         ":::", "0",        "3",   "0"};
+    jobs = 1;  // so that the order is one
+    const Ran theirs = run(twice + Arguments{"parallel"}, work, "");
+    const Ran ours = run(twice + echelon_command({"map", "--quiet"}), work, "");
+    EXPECT_EQ(ours.outcome.out, theirs.outcome.out);
+    EXPECT_EQ(ours.files.at("ran_first"), theirs.files.at("ran_first"));
+    EXPECT_EQ(ours.files.at("ran"), theirs.files.at("ran"));
+    EXPECT_EQ(joblog(ours), joblog(theirs));
+    EXPECT_EQ(ours.outcome.exit_code == 0, theirs.outcome.exit_code == 0) << ours.outcome << theirs.outcome;
+  }
+}
+
 TEST_F(gnu_parallel, halts_after_the_same_task) {
   jobs = 1;
   const std::string input = "0\n7\n0\n9\n0\n0\n";

@@ -232,6 +232,27 @@ TEST_F(map_work, a_percentage_holds_of_what_comes_through_a_pipe) {
   EXPECT_EQ(ends("log"), (std::map<int, std::string>{{1, "0 0"}, {2, "0 0"}, {3, "7 0"}}));
 }
 
+// What is left is told from the number of all: the file was once read for it at each look of the master's.
+TEST_F(map_work, a_file_of_inputs_is_read_twice_and_no_more) {
+  constexpr std::uint64_t most_bytes = 64 << 20;  // of which MPI reads some
+  RunningProgram program{echelon_command({"map", "--quiet", "-j", "1", "--halt", "soon,done=50",
+                                          "test {} != 50 || { touch begun; until test -e go; do sleep 0.01; done; }"}),
+                         here(numbers(600'000))};
+  ASSERT_TRUE(wait_until([&] { return fs::exists(path("begun")); }));
+  std::uint64_t read_bytes = 0;
+  for (const Process& process : descendants(program.pid())) {
+    if (variable_of(process.pid, "OMPI_COMM_WORLD_RANK") != "0") continue;
+    std::ifstream counts{"/proc/" + std::to_string(process.pid) + "/io"};
+    std::string name;
+    std::uint64_t bytes = 0;
+    if (counts >> name >> bytes) read_bytes = std::max(read_bytes, bytes);  // rchar
+  }
+  folder.write("go", "");
+  EXPECT_EQ(program.wait().exit_code, 0);
+  if (read_bytes == 0) GTEST_SKIP() << "this Linux does not count what processes read";
+  EXPECT_LT(read_bytes, most_bytes);
+}
+
 TEST_F(map_work, results_are_printed_nowhere_else) {
   const Outcome outcome = map({"--results", "r", "echo {}; echo e >&2", ":::", "a"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome;
