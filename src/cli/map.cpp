@@ -187,9 +187,20 @@ ExitCode print_commands(const MapCommand& map) {
   return ExitCode::done;
 }
 
+/// What breaks a worker, as a command that kills the helper, is no reason to end the others' commands.
+void serve(const MapCommand& map, const RankContext& ranks) {
+  try {
+    map::serve(ranks.session, ranks.account, *map.helper);
+  } catch (const std::exception& e) {
+    if (!comm::placement().outlives_ranks) throw;
+    tell(fmt::format("rank {}: {}", ranks.session.rank(), e.what()));
+    ranks.session.leave(ExitCode::broken);
+  }
+}
+
 ExitCode run(MapCommand& map, const RankContext& ranks) {
   if (!ranks.session.is_master()) {
-    map::serve(ranks.session, ranks.account, *map.helper);
+    serve(map, ranks);
     return ExitCode::done;
   }
   const bool shows = !map.output.quiet && (map.bar || has_terminal());

@@ -123,6 +123,16 @@ TEST_F(map_work, each_end_is_told_for_what_it_was) {
   EXPECT_FALSE(look_at(std::stoi(read("daemon")))) << "the daemon has survived";
 }
 
+TEST_F(map_work, a_command_that_kills_what_runs_it_takes_no_other_along) {
+  const Outcome outcome = run_echelon({"map", "-j", "3", "-k", "--joblog", "log"},
+                                      here("echo a\nkill -KILL $PPID; sleep 1000\necho b\necho c\n"));
+  EXPECT_EQ(outcome.exit_code, 3) << outcome;
+  EXPECT_EQ(outcome.out, "a\nb\nc\n");
+  EXPECT_THAT(outcome.err, HasSubstr("3 tasks ended well, 1 failed"));
+  EXPECT_THAT(outcome.err, HasSubstr("2 ranks died over it"));
+  EXPECT_EQ(ends("log"), (std::map<int, std::string>{{1, "0 0"}, {2, "-1 0"}, {3, "0 0"}, {4, "0 0"}}));
+}
+
 TEST_F(map_work, an_output_of_a_gibibyte_is_whole_and_not_in_memory) {
   constexpr long most_kib = 160 << 10;
   const Outcome outcome =
