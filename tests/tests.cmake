@@ -57,6 +57,7 @@ echelon_test(NAME launch.stopping TIMEOUT 300 PROCESSORS 2 LABEL mpi DEFINES "EC
 echelon_test(NAME command.template TIMEOUT 120)
 echelon_test(NAME command.words TIMEOUT 120)
 echelon_test(NAME map.joblog TIMEOUT 60)
+echelon_test(NAME map.results_folder TIMEOUT 60)
 echelon_test(NAME report.json TIMEOUT 60)
 echelon_test(NAME report.csv TIMEOUT 60)
 echelon_test(NAME report.table TIMEOUT 60)
