@@ -63,6 +63,7 @@ echelon_test(NAME report.csv TIMEOUT 60)
 echelon_test(NAME report.table TIMEOUT 60)
 echelon_test(NAME report.output_file TIMEOUT 60)
 echelon_test(NAME report.progress TIMEOUT 60)
+echelon_test(NAME report.map TIMEOUT 60)
 
 # The files of map: what is left of them after a run was cut short anywhere.
 echelon_test(NAME map.journal_file TIMEOUT 300)
