@@ -219,7 +219,10 @@ ExitCode run(MapCommand& map, const RankContext& ranks) {
     line.clear();
     map.output.write(result.record);
     if (!map.output.quiet) {
-      const std::string text = report::map_summary(result.record);
+      const bool is_empty = measure::get<std::uint64_t>(result.record.result, "listed") == 0 &&
+                            measure::get<std::string>(result.record.result, "stopped").empty();
+      const std::string text =
+          is_empty ? "the input is empty: no command was run\n" : report::map_summary(result.record);
       std::fwrite(text.data(), 1, text.size(), stderr);
     }
     return result.code;

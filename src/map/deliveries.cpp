@@ -90,8 +90,12 @@ Deliveries::Deliveries(const Options& options, const Surroundings& surroundings)
       printer_{{.output = options.output.empty() ? surroundings.output : -1,
                 .errors = surroundings.errors,
                 .in_order = options.keep_order}} {
-  if (!options.journal.empty()) {
-    journal_.emplace(journal_options(options));
+  std::optional<JournalOptions> journal;
+  if (!options.journal.empty()) journal = journal_options(options);
+  // First: a journal is not begun for a run that cannot be.
+  if (!options.output.empty()) OutputFile::check(output_options(), journal ? &*journal : nullptr);
+  if (journal) {
+    journal_.emplace(*journal);
     for (const std::string& note : journal_->notes()) surroundings.tell("note: " + note);
   }
   if (!options.results.empty()) results_.emplace(options.results);
@@ -112,8 +116,11 @@ void Deliveries::log(const std::string& line) const {
 
 void Deliveries::open_output() {
   if (options_.output.empty() || output_) return;
-  output_.emplace(OutputOptions{.path = options_.output, .keep_order = options_.keep_order, .force = options_.force},
-                  journal_ ? &*journal_ : nullptr);
+  output_.emplace(output_options(), journal_ ? &*journal_ : nullptr);
+}
+
+OutputOptions Deliveries::output_options() const {
+  return {.path = options_.output, .keep_order = options_.keep_order, .force = options_.force};
 }
 
 bool Deliveries::list(std::uint64_t number, const std::string& line) {
@@ -160,7 +167,10 @@ void Deliveries::deliver(const Listed& task, const farm::Ending& ending, const O
 }
 
 void Deliveries::finish() {
-  printer_.finish();
+  try {
+    printer_.finish();
+  } catch (const ReaderGone&) {  // the rest of a run that was stopped
+  }
   if (journal_) journal_->flush();
   if (output_) output_->finish();
 }

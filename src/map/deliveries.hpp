@@ -53,6 +53,7 @@ class Deliveries {
  private:
   /// The file of output, which needs to know which tasks the journal has; from the first one on that may start.
   void open_output();
+  [[nodiscard]] OutputOptions output_options() const;
   void log(const std::string& line) const;
 
   const Options& options_;

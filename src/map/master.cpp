@@ -261,9 +261,13 @@ void Master::finish(Arrived& arrived) {
       return;
     }
   }
-  deliveries_.deliver(task.listed, how, *arrived.output);
-  tasks_.erase(found);
   farm_.consumed(job_, 1);
+  try {
+    deliveries_.deliver(task.listed, how, *arrived.output);
+  } catch (const ReaderGone& gone) {  // the task is not done: its output is nowhere
+    return stop(Stopping::at_once, gone.what());
+  }
+  tasks_.erase(found);
   if (stopping_ != Stopping::no) return;
   if (const auto when = deliveries_.halt(input_ended_ ? std::optional{listed_} : inputs_.count())) {
     stop(*when == farm::Halt::When::now ? Stopping::at_once : Stopping::gently, "--halt has stopped the run");

@@ -36,6 +36,7 @@ void write_all(int descriptor, std::span<const std::byte> bytes, const std::stri
       continue;
     }
     if (written < 0 && errno == EINTR) continue;
+    if (written < 0 && errno == EPIPE) throw ReaderGone(what + ": nobody reads it any more");
     if (written < 0) fail(what, errno);
     bytes = bytes.subspan(static_cast<std::size_t>(written));
   }

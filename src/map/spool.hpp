@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -35,7 +36,13 @@ class Spool {
 /// Where temporary files go.
 [[nodiscard]] std::string temporary_folder();
 
-/// Writes all of it; throws std::runtime_error that names `what` and the reason.
+/// Nobody reads what is written to a pipe any more.
+class ReaderGone : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// Writes all of it; throws std::runtime_error that names `what` and the reason, ReaderGone where it is that.
 void write_all(int descriptor, std::span<const std::byte> bytes, const std::string& what);
 
 }  // namespace echelon::map

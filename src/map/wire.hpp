@@ -12,7 +12,7 @@ namespace echelon::map {
 enum class ToWorker : std::uint8_t {
   tasks,    ///< a farm::Chunk, and of each of its tasks a TaskText
   limit,    ///< double: seconds that commands may run from now on, the running one included
-  end_now,  ///< ends the running command; what has not begun was taken back before
+  end_now,  ///< ends the running command, and starts no other
   fetch,    ///< Fetch, answered by a piece
   release,  ///< std::uint64_t: the output of the task of that sequence is not needed any more
   books,    ///< answered by books

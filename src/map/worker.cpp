@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <span>
 
 #include <fmt/format.h>
@@ -44,6 +45,7 @@ void Worker::take(comm::Unpacker message) {
       if (running_) helper_.set_limit(*limit_);
       break;
     case ToWorker::end_now:
+      ending_ = true;
       if (running_) helper_.end();
       break;
     case ToWorker::fetch: {
@@ -97,6 +99,9 @@ void Worker::start(const farm::Chunk& task) {
   const auto text = texts_.begin();
   running_ = Running{task, std::move(text->second)};
   texts_.erase(text);
+  if (ending_) return finish({.signal = SIGTERM, .ended_on_request = true});
+  ++account_.tasks;
+  ++account_.items;
   std::vector<std::string> environment = environment_;
   environment.push_back(fmt::format("ECHELON_TASK={}", running_->text.number));
   environment.push_back(fmt::format("ECHELON_ATTEMPT={}", running_->text.attempt));
@@ -110,8 +115,6 @@ void Worker::start(const farm::Chunk& task) {
 
 void Worker::finish(const command::Report& report) {
   account_.clock.enter(Phase::communicate);
-  ++account_.tasks;
-  ++account_.items;
   const Running ran = *std::exchange(running_, std::nullopt);
   farm_.ended(1, report.wall);
   Ended ended{.task = ran.task.tasks,

@@ -64,6 +64,7 @@ class Worker {
   std::optional<std::chrono::nanoseconds> limit_;
   Outputs outputs_;                        // of the running command
   std::map<std::uint64_t, Outputs> kept_;  // by sequence, until they are released
+  bool ending_ = false;                    // nothing is started any more
   bool leaving_ = false;
   bool lost_some_ = false;
 };

@@ -1,13 +1,17 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include "support/run_echelon.hpp"
 #include "support/temporary_folder.hpp"
@@ -121,21 +125,72 @@ TEST_F(map_command, a_signal_stops_it_and_resume_goes_on_with_each_output_once) 
   EXPECT_EQ(sorted_lines("out"), lines(numbers(60)));
 }
 
-TEST_F(map_command, killed_altogether_at_any_moment_and_resumed_each_output_is_there_once) {
-  const Arguments map{"-n", "3", "map", "--quiet", "--resume", "--output", "out", "sleep 0.05; echo {}"};
-  for (int round = 0; round < 4; ++round) {
-    const std::size_t before = lines(read("out")).size();
-    RunningProgram program{echelon_command(map), here(numbers(200))};
-    ASSERT_TRUE(
-        wait_until([&] { return lines(read("out")).size() > before + 3 + 2 * static_cast<std::size_t>(round); }));
+/// The tasks, from 1, that the journal in `folder` has as finished.
+std::vector<int> finished_tasks(const RunOptions& in_folder) {
+  const Outcome joblog = run_echelon({"journal", "out.journal", "--joblog", "-"}, in_folder);
+  EXPECT_EQ(joblog.exit_code, 0) << joblog;
+  std::vector<int> tasks;
+  for (const std::string& line : lines(joblog.out)) {
+    if (!line.starts_with("Seq")) tasks.push_back(std::stoi(line));
+  }
+  std::ranges::sort(tasks);
+  return tasks;
+}
+
+// ECHELON_KILLS=50 kills so often, ECHELON_KILLS_SEED=N at moments that were tried before.
+TEST_F(map_command,
+       killed_altogether_at_random_moments_and_resumed_each_output_is_there_once_and_no_task_finished_twice) {
+  const char* const kills = std::getenv("ECHELON_KILLS");
+  const int rounds = kills != nullptr ? std::stoi(kills) : 6;
+  const char* const seed_text = std::getenv("ECHELON_KILLS_SEED");
+  const auto seed = seed_text != nullptr ? std::stoul(seed_text) : std::random_device{}();
+  SCOPED_TRACE("ECHELON_KILLS_SEED=" + std::to_string(seed));
+  std::mt19937_64 random{seed};
+  const std::string tasks = numbers(50 * rounds);
+  const Arguments map{"-n",       "3",        "map", "--quiet",
+                      "--resume", "--output", "out", "echo {} >> ran; sleep 0.02; echo {}"};
+  std::vector<std::pair<std::vector<int>, std::size_t>> before_each;  // what was finished, and lines of `ran`
+  for (int round = 0; round < rounds; ++round) {
+    RunningProgram program{echelon_command(map), here(tasks)};
+    poll(nullptr, 0, static_cast<int>(random() % 1200));  // the start takes some 250 of these ms
     for (const Process& process : descendants(program.pid())) kill(process.pid, SIGKILL);
     kill(program.pid(), SIGKILL);
     (void)program.wait();
     ASSERT_TRUE(wait_until([] { return descendants(getpid()).empty(); }));
+    if (!std::filesystem::exists(folder.path() / "out.journal")) continue;
+    before_each.emplace_back(finished_tasks(here()), lines(read("ran")).size());
   }
-  const Outcome last = run_echelon(map, here(numbers(200)));
+  const Outcome last = run_echelon(map, here(tasks));
   EXPECT_EQ(last.exit_code, 0) << last;
-  EXPECT_EQ(sorted_lines("out"), lines(numbers(200)));
+  EXPECT_EQ(sorted_lines("out"), lines(tasks));
+  const std::vector<std::string> ran = lines(read("ran"));
+  for (const auto& [finished, lines_then] : before_each) {
+    for (std::size_t i = lines_then; i < ran.size(); ++i) {
+      EXPECT_FALSE(std::ranges::binary_search(finished, std::stoi(ran[i]))) << ran[i] << " was finished and ran again";
+    }
+  }
+  RecordProperty("finished_before_the_last_run",
+                 static_cast<int>(before_each.empty() ? 0 : before_each.back().first.size()));
+}
+
+TEST_F(map_command, where_nobody_reads_any_more_it_stops_and_what_was_not_read_is_left) {
+  const Arguments map = echelon_command({"-n", "3", "map", "--journal", "log", "-k", "echo {}; sleep 0.01"});
+  const Outcome outcome = run_program(
+      Arguments{"bash", "-c", "\"$@\" | head -n 1; exit ${PIPESTATUS[0]}", "bash"} + map, here(numbers(2000)));
+  EXPECT_EQ(outcome.exit_code, 75) << outcome;
+  EXPECT_EQ(outcome.out, "1\n");
+  EXPECT_THAT(outcome.err, HasSubstr("nobody reads it any more; what is left was not run"));
+  const Outcome journal = run_echelon({"journal", "log", "--left", "left"}, here());
+  EXPECT_EQ(journal.exit_code, 0) << journal;
+  EXPECT_THAT(lines(read("left")), Not(testing::IsEmpty()));
+}
+
+TEST_F(map_command, an_empty_input_is_said_and_no_failure) {
+  folder.write("empty", "");
+  const Outcome outcome = run_echelon({"-n", "2", "map", "-a", "empty", "echo"}, here());
+  EXPECT_EQ(outcome.exit_code, 0) << outcome;
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_EQ(outcome.err, "the input is empty: no command was run\n");
 }
 
 TEST_F(map_command, a_killed_worker_loses_nothing) {
@@ -177,6 +232,7 @@ TEST_F(map_command, wrong_use_is_one_line) {
   folder.write("out", "precious");
   refused({"-n", "2", "map", "--output", "out", "echo", ":::", "a"}, "out");
   EXPECT_EQ(read("out"), "precious");
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "out.journal"));  // for a run that never was
 }
 
 }  // namespace
