@@ -192,6 +192,18 @@ TEST_F(PrinterTest, gives_the_place_of_what_is_printed_back_while_other_tasks_wa
   EXPECT_TRUE(printed == expected);
 }
 
+/// The place of the first tasks is used again: what was given back of it then does not count.
+TEST_F(PrinterTest, keeps_what_waits_where_others_have_waited_before) {
+  const auto text_of = [](std::uint64_t task) { return std::string(100'000, static_cast<char>('a' + task)); };
+  Printer all = printer(true);
+  const auto print = [&](std::uint64_t task) { all.print(task, in_memory(text_of(task)), nullptr); };
+  for (const std::uint64_t task : {1, 2, 3, 0}) print(task);
+  for (const std::uint64_t task : {5, 6, 7, 8, 9, 10, 11, 12, 14, 4, 13}) print(task);
+  std::string expected;
+  for (std::uint64_t task = 0; task < 15; ++task) expected += text_of(task);
+  EXPECT_TRUE(out() == expected);
+}
+
 TEST_F(PrinterTest, an_error_of_standard_output_says_so) {
   const Descriptor full{open("/dev/full", O_WRONLY | O_CLOEXEC)};
   ASSERT_TRUE(full.is_open());
