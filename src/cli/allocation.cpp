@@ -9,8 +9,9 @@
 #include <echelon/measure/machine.hpp>
 
 namespace echelon::cli {
+namespace {
 
-std::optional<double> allocation_end() {
+std::optional<double> ask() {
   if (const auto end = measure::environment("SLURM_JOB_END_TIME")) return std::strtod(end->c_str(), nullptr);
   const auto job = measure::environment("SLURM_JOB_ID");
   if (!job || job->find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
@@ -24,6 +25,13 @@ std::optional<double> allocation_end() {
   local.tm_isdst = -1;
   if (!any || strptime(text.data(), "%Y-%m-%dT%H:%M:%S", &local) == nullptr) return std::nullopt;
   return static_cast<double>(std::mktime(&local));
+}
+
+}  // namespace
+
+std::optional<double> allocation_end() {
+  static const std::optional<double> end = ask();
+  return end;
 }
 
 }  // namespace echelon::cli

@@ -309,6 +309,7 @@ void add_map(CLI::App& program, Command& chosen) {
     chosen.ranks = 1 + (map->jobs > 0 ? map->jobs : measure::usable_cpus());
     chosen.before_mpi = [map] {
       if (comm::placement().rank != 0) launch::leave_stopping_to_rank_0();
+      if (map->options.needs_s) (void)allocation_end();
       map->helper = std::make_unique<command::Helper>(command::command_environment(environ));
     };
     chosen.run_on_ranks = [map](const RankContext& ranks) { return run(*map, ranks); };

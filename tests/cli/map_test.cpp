@@ -2,6 +2,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 #include <iterator>
 #include <random>
@@ -183,6 +184,24 @@ TEST_F(map_command, where_nobody_reads_any_more_it_stops_and_what_was_not_read_i
   const Outcome journal = run_echelon({"journal", "log", "--left", "left"}, here());
   EXPECT_EQ(journal.exit_code, 0) << journal;
   EXPECT_THAT(lines(read("left")), Not(testing::IsEmpty()));
+}
+
+TEST_F(map_command, what_cannot_end_before_the_allocation_does_is_not_started) {
+  RunOptions options = here(numbers(200));
+  constexpr int lasts_s = 5;
+  options.environment["SLURM_JOB_END_TIME"] = std::to_string(time(nullptr) + lasts_s);
+  const Outcome outcome =
+      run_echelon({"-n", "3", "map", "--output", "out", "--time-request", "2", "sleep 0.2; echo {}"}, options);
+  EXPECT_EQ(outcome.exit_code, 75) << outcome;
+  EXPECT_THAT(outcome.err, HasSubstr("shorter than --time-request; what is left was not run"));
+  const std::size_t done = lines(read("out")).size();
+  EXPECT_GE(done, 1U);
+  EXPECT_LT(done, 2U * lasts_s * 5);  // of two workers, five a second
+  options.environment["SLURM_JOB_END_TIME"] = std::nullopt;
+  options.environment["SLURM_JOB_ID"] = std::nullopt;
+  const Outcome refused = run_echelon({"map", "--time-request", "2", "echo"}, options);
+  EXPECT_EQ(refused.exit_code, 2) << refused;
+  EXPECT_THAT(refused.err, HasSubstr("--time-request: no end of an allocation is known"));
 }
 
 TEST_F(map_command, an_empty_input_is_said_and_no_failure) {
