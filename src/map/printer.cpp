@@ -6,6 +6,7 @@
 #include "tagger.hpp"
 
 namespace echelon::map {
+
 void Printer::put(Stream to, std::span<const std::byte> bytes) const {
   const int descriptor = to == Stream::output ? options_.output : options_.errors;
   if (descriptor < 0) return;
@@ -42,7 +43,7 @@ void Printer::skip(std::uint64_t task) {
   print_waiting();
 }
 
-void Printer::print_one(const Waiting& one) const {
+void Printer::print_one(const Waiting& one) {
   constexpr std::uint64_t piece = 1 << 18;
   std::vector<std::byte> bytes;
   std::uint64_t at = one.offset;
@@ -55,6 +56,7 @@ void Printer::print_one(const Waiting& one) const {
       at += bytes.size();
     }
   }
+  if (at > one.offset) room_.give_back(spool_->descriptor(), one.offset, at - one.offset);
 }
 
 void Printer::print_waiting() {
@@ -65,6 +67,7 @@ void Printer::print_waiting() {
   }
   if (waiting_.empty() && spooled_ > 0) {
     spool_->clear();
+    room_ = {};
     spooled_ = 0;
   }
 }

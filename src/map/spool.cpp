@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +30,11 @@ std::string temporary_folder() {
 void write_all(int descriptor, std::span<const std::byte> bytes, const std::string& what) {
   while (!bytes.empty()) {
     const ssize_t written = write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno == EAGAIN) {  // whoever shares it with this process said that writes must not wait
+      pollfd writable{descriptor, POLLOUT, 0};
+      (void)poll(&writable, 1, -1);
+      continue;
+    }
     if (written < 0 && errno == EINTR) continue;
     if (written < 0 && errno == EPIPE) throw ReaderGone(what + ": nobody reads it any more");
     if (written < 0) fail(what, errno);
