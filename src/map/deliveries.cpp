@@ -104,7 +104,8 @@ Deliveries::Deliveries(const Options& options, const Surroundings& surroundings)
     : options_{options},
       printer_{{.output = options.output.empty() && options.results.empty() ? surroundings.output : -1,
                 .errors = options.results.empty() || !options.output.empty() ? surroundings.errors : -1,
-                .in_order = options.keep_order}} {
+                .in_order = options.keep_order,
+                .printed = [this](std::uint64_t task) { enter(task); }}} {
   std::optional<JournalOptions> journal;
   if (!options.journal.empty()) journal = journal_options(options);
   // First: a journal is not begun for a run that cannot be.
@@ -169,9 +170,10 @@ void Deliveries::deliver(const Listed& task, const farm::Ending& ending, const O
     output.read(Stream::output, [&](std::span<const std::byte> bytes) { output_->write(text(tagger(bytes))); });
     piece = output_->end();
   }
+  // The logs come last: what they have is done. Without a file of output it is not before it is printed.
+  unlogged_.emplace(task.number, Unlogged{ending, joblog_ >= 0 ? joblog_line(ending, task.line) : "", piece});
   printer_.print(task.number, output, tag);
-  if (joblog_ >= 0) log(joblog_line(ending, task.line));
-  if (journal_) journal_->ended(ending, piece);  // last: where all of the above is done, the task is
+  if (output_) enter(task.number);
   if (ending.is_good()) {
     ++succeeded_;
     run_times_.add(ending.wall_s);
@@ -179,6 +181,15 @@ void Deliveries::deliver(const Listed& task, const farm::Ending& ending, const O
     ++failed_;
     if (failures_.size() < failures_kept) failures_.push_back(failure(task, ending));
   }
+}
+
+void Deliveries::enter(std::uint64_t task) {
+  const auto found = unlogged_.find(task);
+  if (found == unlogged_.end()) return;
+  const Unlogged one = std::move(found->second);
+  unlogged_.erase(found);
+  if (joblog_ >= 0) log(one.joblog_line);
+  if (journal_) journal_->ended(one.ending, one.piece);
 }
 
 void Deliveries::finish() {

@@ -27,6 +27,7 @@ void Printer::print(std::uint64_t task, const Output& output, const std::string*
       (stream == Stream::output ? waiting.output_bytes : waiting.errors_bytes) += bytes.size();
     });
   }
+  if (now && options_.printed) options_.printed(task);
   if (!options_.in_order) return;
   if (now) {
     ++next_;
@@ -43,7 +44,7 @@ void Printer::skip(std::uint64_t task) {
   print_waiting();
 }
 
-void Printer::print_one(const Waiting& one) {
+void Printer::print_one(std::uint64_t task, const Waiting& one) {
   constexpr std::uint64_t piece = 1 << 18;
   std::vector<std::byte> bytes;
   std::uint64_t at = one.offset;
@@ -57,11 +58,12 @@ void Printer::print_one(const Waiting& one) {
     }
   }
   if (at > one.offset) room_.give_back(spool_->descriptor(), one.offset, at - one.offset);
+  if (options_.printed) options_.printed(task);
 }
 
 void Printer::print_waiting() {
   while (!waiting_.empty() && waiting_.begin()->first == next_) {
-    print_one(waiting_.begin()->second);
+    print_one(next_, waiting_.begin()->second);
     waiting_.erase(waiting_.begin());
     ++next_;
   }
@@ -73,7 +75,7 @@ void Printer::print_waiting() {
 }
 
 void Printer::finish() {
-  for (const auto& [task, one] : waiting_) print_one(one);
+  for (const auto& [task, one] : waiting_) print_one(task, one);
   waiting_.clear();
 }
 

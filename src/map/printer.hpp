@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@ class Printer {
     int output = -1;  ///< descriptors; -1: that one is not printed
     int errors = -1;
     bool in_order = false;
+    std::function<void(std::uint64_t task)> printed = {};  ///< called when all of what it printed is out
   };
   explicit Printer(const Options& options) : options_{options} {}
 
@@ -37,7 +39,7 @@ class Printer {
 
   void put(Stream to, std::span<const std::byte> bytes) const;
   void print_waiting();
-  void print_one(const Waiting& one);
+  void print_one(std::uint64_t task, const Waiting& one);
 
   Options options_;
   std::uint64_t next_ = 0;

@@ -84,6 +84,27 @@ class DeliveriesTest : public testing::Test {
   }
 };
 
+TEST_F(DeliveriesTest, in_order_a_task_is_done_when_it_is_printed) {
+  options.keep_order = true;
+  options.joblog = path("log");
+  options.journal = path("journal");
+  options.sources = {command::ListSource{{"0", "1", "2"}}};
+  {
+    Deliveries all{options, surroundings()};
+    for (std::uint64_t task = 0; task < 3; ++task) EXPECT_FALSE(all.list(task, listed(task).line));
+    all.list_ended(3);
+    all.deliver(listed(0), ending(0), in_memory("zero\n"));
+    all.deliver(listed(2), ending(2), in_memory("two\n"));
+    EXPECT_THAT(test::split(text("log")), SizeIs(2)) << "its header, and task 0";
+  }  // killed before task 1 had ended
+  EXPECT_EQ(text("out"), "zero\n");
+  options.resume = Resume::unfinished;
+  Deliveries again{options, surroundings()};
+  EXPECT_TRUE(again.list(0, listed(0).line));
+  EXPECT_FALSE(again.list(1, listed(1).line));
+  EXPECT_FALSE(again.list(2, listed(2).line)) << "nobody has seen its output";
+}
+
 TEST_F(DeliveriesTest, go_everywhere_that_was_asked_for) {
   options.output = path("file");
   options.results = path("results");
