@@ -204,8 +204,8 @@ ExitCode run(MapCommand& map, const RankContext& ranks) {
     return ExitCode::done;
   }
   const bool shows = !map.output.quiet && (map.bar || has_terminal());
-  report::ProgressLine line{shows};
   launch::Starter starter;
+  report::ProgressLine line{shows, starter.errors()};
   const map::Surroundings surroundings{
       .output = starter.output(),
       .errors = starter.errors(),
@@ -213,6 +213,7 @@ ExitCode run(MapCommand& map, const RankContext& ranks) {
           [&](const map::Progress& p) {
             line.update(report::TaskProgress{p.ended, p.failed, p.total, p.ended_now});
           },
+      .make_way = [&] { line.clear(); },
       .stops_asked = [&] { return static_cast<unsigned>(starter.stop_requests()); },
       .tell =
           [&](const std::string& text) {

@@ -105,6 +105,7 @@ Deliveries::Deliveries(const Options& options, const Surroundings& surroundings)
       printer_{{.output = options.output.empty() && options.results.empty() ? surroundings.output : -1,
                 .errors = options.results.empty() || !options.output.empty() ? surroundings.errors : -1,
                 .in_order = options.keep_order,
+                .make_way = surroundings.make_way,
                 .printed = [this](std::uint64_t task) { enter(task); }}} {
   std::optional<JournalOptions> journal;
   if (!options.journal.empty()) journal = journal_options(options);

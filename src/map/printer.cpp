@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include <unistd.h>
+
 #include "tagger.hpp"
 
 namespace echelon::map {
@@ -10,6 +12,7 @@ namespace echelon::map {
 void Printer::put(Stream to, std::span<const std::byte> bytes) const {
   const int descriptor = to == Stream::output ? options_.output : options_.errors;
   if (descriptor < 0) return;
+  if (options_.make_way && isatty(descriptor) != 0) options_.make_way();
   write_all(descriptor, bytes, to == Stream::output ? "cannot write standard output" : "cannot write standard error");
 }
 

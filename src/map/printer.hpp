@@ -19,6 +19,7 @@ class Printer {
     int output = -1;  ///< descriptors; -1: that one is not printed
     int errors = -1;
     bool in_order = false;
+    std::function<void()> make_way = {};                   ///< called before something is printed on a terminal
     std::function<void(std::uint64_t task)> printed = {};  ///< called when all of what it printed is out
   };
   explicit Printer(const Options& options) : options_{options} {}
