@@ -11,7 +11,7 @@ namespace echelon::analysis {
 struct PrecisionOptions {
   double target = 0.02;         ///< half the width of the median's interval over the median
   std::size_t most = 100;       ///< repetitions
-  std::size_t check_every = 3;  ///< repetitions, from the fewest that have an interval on; each look costs coverage
+  std::size_t check_every = 5;  ///< repetitions, from the fewest that have an interval on; each look costs coverage
   double confidence = default_confidence;
 };
 
