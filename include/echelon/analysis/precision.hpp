@@ -28,9 +28,9 @@ struct Precision {
 };
 
 /// Whether a point has been repeated often enough. Stopping as soon as the figures look precise favours samples that
-/// happen to be narrow: coverage of the 95 % interval of the median when stopped so, at a target of 2 % and at most
-/// 100, over 20,000 simulated points: SEQUENTIAL_COVERAGE Throws std::invalid_argument where a time is not positive and
-/// finite, or an option is 0.
+/// happen to be narrow. Coverage of the 95 % interval of the median when stopped so at 2 %, over 20,000 simulated
+/// points with a variation of 3 %: 95.8 % at every fifth repetition (of 22 on average), 94.0 at every third, 93.6 at
+/// each. Throws std::invalid_argument where a time is not positive and finite, or an option is 0.
 [[nodiscard]] Precision precision(std::span<const double> times_s, const PrecisionOptions& options = {});
 
 }  // namespace echelon::analysis
