@@ -74,7 +74,8 @@ std::string ChatterFilter::finish() {
 
 std::string ChatterFilter::take_line(std::string_view line) {
   const std::string_view own = is_forwarding(line) ? line : line.substr(own_begin(line));
-  if (const bool state = own.find(" ACTIVATE ") != std::string_view::npos; state || is_aside(own)) {
+  if (const bool state = own.find(" ACTIVATE ") != std::string_view::npos;
+      state || is_aside(own) || is_passed_over(own)) {
     if (state) note_state(std::string{own});
     const std::string_view before = line.substr(0, line.size() - own.size());
     if (!block_) return std::string{before};
@@ -91,6 +92,13 @@ std::string ChatterFilter::take_line(std::string_view line) {
   if (!dashes) return {};
   const std::string block = *std::exchange(block_, std::nullopt);
   return is_about_ranks(block) ? std::string{} : block;
+}
+
+bool ChatterFilter::is_passed_over(std::string_view own) const {
+  if (!passed_over_) return false;
+  const std::size_t end = own.find("] ");
+  return own.starts_with('[') && end != std::string_view::npos &&
+         own.substr(0, end).ends_with(":" + std::to_string(*passed_over_));
 }
 
 bool ChatterFilter::is_forwarding(std::string_view line) const {

@@ -270,7 +270,9 @@ void Run::copy(std::chrono::milliseconds patience) {
     }
   }
   if (pipes[1].revents != 0) {
-    put(chatter.feed(outcome.feed(read_some(errors, buffer))));
+    const std::string text = outcome.feed(read_some(errors, buffer));
+    if (outcome.outcome() && child_pid > 0) chatter.pass_over(child_pid);
+    put(chatter.feed(text));
     if (errors < 0) {
       put(chatter.feed(outcome.finish()));
       put(chatter.finish());
@@ -377,13 +379,16 @@ int supervise(Run& run, pid_t mpirun, const std::vector<pid_t>& spared) {
   return *status;
 }
 
-int exit_code(int status, const ChatterFilter& filter) {
+int exit_code(int status, const Run& run) {
+  const ChatterFilter& filter = run.chatter;
   if (const auto& killed = filter.killed()) {
     put(fmt::format("echelon: rank {} on {} was killed by signal {} ({}); the run is lost, start it again\n",
                     killed->rank, killed->host, killed->signal, killed->signal_name));
     return static_cast<int>(ExitCode::broken);
   }
   if (WIFSIGNALED(status)) {
+    if (run.outcome.outcome())
+      return *run.outcome.outcome();  // it can crash in its own end (Open MPI 4.1.4, PMIx 4.2.2)
     put(fmt::format("echelon: mpirun was killed by signal {}; the run is lost, start it again\n", WTERMSIG(status)));
     return static_cast<int>(ExitCode::broken);
   }
@@ -531,7 +536,7 @@ int launch(const LaunchRequest& request) {
   }
   if (!run.output_taken) return static_cast<int>(ExitCode::broken);
   if (request.outlives_ranks) return exit_code_of_outcome(status, run);
-  return last_signal != 0 ? *run.outcome.outcome() : exit_code(status, run.chatter);
+  return last_signal != 0 ? *run.outcome.outcome() : exit_code(status, run);
 }
 
 }  // namespace echelon::launch

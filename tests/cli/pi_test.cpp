@@ -347,6 +347,18 @@ TEST(pi, threads_that_openmp_does_not_give_are_not_claimed) {
   EXPECT_THAT(outcome.err, testing::HasSubstr("OMP_THREAD_LIMIT"));
 }
 
+TEST(pi, crash_of_mpirun_in_its_own_end_is_not_the_run_s) {
+  const TemporaryFolder folder;
+  const std::string mpirun = (folder.path() / "mpirun").string();
+  folder.write("mpirun", "#!/bin/sh\n" ECHELON_MPIEXEC " \"$@\"\nkill -SEGV $$\n");
+  std::filesystem::permissions(mpirun, std::filesystem::perms::owner_all);
+  RunOptions options;
+  options.environment["PATH"] = folder.path().string() + ":" + std::getenv("PATH");
+  const Outcome outcome = run_echelon({"-n", "2", "pi", "--points", "1e6", "--quiet"}, options);
+  EXPECT_EQ(outcome.exit_code, 0) << outcome;
+  EXPECT_EQ(outcome.err, "");
+}
+
 TEST(pi, without_mpirun_ranks_cannot_be_started_and_the_line_says_why) {
   const Outcome outcome = run_echelon({"-n", "2", "pi"}, {.environment = {{"PATH", "/proc/nonexistent"}}});
   EXPECT_EQ(outcome.exit_code, 4) << outcome;

@@ -239,6 +239,22 @@ TEST(chatter_filter, block_is_passed_on_when_it_closes) {
   EXPECT_EQ(filter.feed(dashes), no_slots);
 }
 
+TEST(chatter_filter, crash_of_mpirun_after_the_outcome_is_passed_over) {
+  // As Open MPI 4.1.4 has it.
+  const std::string crash =
+      "[vm:20980] *** Process received signal ***\n"
+      "[vm:20980] Signal: Segmentation fault (11)\n"
+      "[vm:20980] [ 1] /lib/libpmix.so.2(PMIx_server_finalize+0xb08)[0x7fb16c07d118]\n"
+      "[vm:20980] *** End of error message ***\n";
+  ChatterFilter before;
+  EXPECT_EQ(before.feed(crash), crash);
+  ChatterFilter after;
+  after.pass_over(20980);
+  EXPECT_EQ(after.feed("from a rank: " + crash), "from a rank: ");
+  EXPECT_EQ(after.feed("[vm:209] of another process\n"), "[vm:209] of another process\n");
+  EXPECT_EQ(after.feed("[vm:120980] of another process\n"), "[vm:120980] of another process\n");
+}
+
 TEST(chatter_filter, unfinished_block_is_judged_at_the_end) {
   for (const std::size_t missing : {std::size_t{1}, std::size_t{10}, dashes.size(), dashes.size() + 1}) {
     const std::string open = no_slots.substr(0, no_slots.size() - missing);

@@ -37,6 +37,9 @@ class ChatterFilter {
   [[nodiscard]] std::string feed(std::string_view bytes);
   /// What to pass on at the end.
   [[nodiscard]] std::string finish();
+  /// The run has come to its outcome: what mpirun, that process, has to say from now on is of its own end, in which it
+  /// can crash.
+  void pass_over(int mpirun) noexcept { passed_over_ = mpirun; }
 
   [[nodiscard]] const std::optional<KilledRank>& killed() const noexcept { return killed_; }
   /// mpirun reported a rank's status: the failure is not one of mpirun itself.
@@ -51,11 +54,14 @@ class ChatterFilter {
   bool is_about_ranks(std::string_view block);
   /// mpirun begins to tell of a signal here.
   [[nodiscard]] bool is_forwarding(std::string_view line) const;
+  /// mpirun says it, and nobody needs it any more.
+  [[nodiscard]] bool is_passed_over(std::string_view own) const;
   void note_state(const std::string& line);
 
   std::string line_;
   bool mid_line_ = false;             // the beginning of this line is passed on
   std::optional<std::string> block_;  // since a line of dashes
+  std::optional<int> passed_over_;
   std::optional<KilledRank> killed_;
   bool rank_failed_ = false;
   std::optional<Failure> failure_;
