@@ -21,6 +21,7 @@ command:mpicxx                          libopenmpi-dev           openmpi-devel  
 header:boost/mpi.hpp                    libboost-mpi-dev         boost-openmpi-devel boost+mpi+serialization
 header:boost/archive/basic_archive.hpp  libboost-serialization-dev boost-devel       boost+mpi+serialization
 header:boost/crc.hpp                    libboost-dev             boost-devel         boost
+header:boost/math/distributions/students_t.hpp libboost-dev      boost-devel         boost
 header:hwy/highway.h                    libhwy-dev               highway-devel       highway
 header:Random123/philox.h               librandom123-dev         Random123-devel     random123
 header:CLI/CLI.hpp                      libcli11-dev             cli11-devel         cli11

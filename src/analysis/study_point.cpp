@@ -1,0 +1,40 @@
+#include <algorithm>
+#include <map>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include <echelon/analysis/study_point.hpp>
+
+namespace echelon::analysis {
+
+StudyRun study_run(const measure::Record& record, std::uint64_t sequence) {
+  if (record.repetitions_s.empty()) throw std::invalid_argument("a record without repetitions has no time");
+  StudyRun run{.sequence = sequence, .time_s = measure::median(record.repetitions_s)};
+  double startup_s = 0;
+  double cpu_s = 0;
+  std::map<std::string, HostTiming> hosts;
+  for (const measure::RankRecord& rank : record.ranks) {
+    startup_s = std::max(startup_s, rank.startup_s);
+    cpu_s += rank.cpu_s;
+    HostTiming& host = hosts[rank.host];
+    host.host = rank.host;
+    ++host.ranks;
+    host.items += rank.items;
+    host.compute_s += rank.compute_s;
+  }
+  if (record.ranks.empty()) return run;
+  run.startup_s = startup_s;
+  run.elapsed_s = record.wall_s;
+  run.cpu_s = cpu_s;
+  run.pop = {record.efficiency, useful_time_s(record.ranks) / static_cast<double>(record.repetitions_s.size())};
+  for (const auto& [name, host] : hosts) run.hosts.push_back(host);
+  return run;
+}
+
+std::string label(std::uint64_t ranks, std::uint64_t threads) {
+  const std::string text = fmt::format("{} rank{}", ranks, ranks == 1 ? "" : "s");
+  return threads == 1 ? text : fmt::format("{} x {} threads", text, threads);
+}
+
+}  // namespace echelon::analysis
