@@ -31,7 +31,7 @@ struct Machine {
   /// The mpirun command for so many ranks and threads, which hands `variables` on to other nodes.
   std::function<std::vector<std::string>(const Point&, const std::vector<std::string>& variables,
                                          const std::vector<std::string>& program)>
-      mpirun;
+      mpirun = {};
 };
 
 /// The first word of the command is a workload of Echelon's: pi, fill, queue, counter, log or map.

@@ -15,11 +15,11 @@ namespace echelon::study {
 /// How the program of a run ended.
 struct Ending {
   double launch_to_exit_s = 0;
-  std::optional<double> cpu_s;  ///< of it, and of those of its descendants that were waited for
+  std::optional<double> cpu_s = {};  ///< of it, and of those of its descendants that were waited for
   int exit_code = 0;
   int signal = 0;
-  std::string start_error;  ///< why it could not be started
-  bool stopped = false;     ///< this process was asked to stop, and has ended it
+  std::string start_error = {};  ///< why it could not be started
+  bool stopped = false;          ///< this process was asked to stop, and has ended it
 };
 
 /// As long as it lives, INT, TERM, HUP and USR1 ask this process to stop rather than end it (those that are ignored
