@@ -103,6 +103,9 @@ void check_program(const Plan& plan) {
 }
 
 void settle(StudyCommand& command) {
+  if (comm::placement().launched) {
+    throw UsageError("study: a launcher has started this; leave it out, a study starts its own ranks");
+  }
   if (command.says_repeat && (command.says_precision || command.says_max_repeat)) {
     throw UsageError(
         "--repeat: --precision repeats as often as it must; give one of them, with --max-repeat for the most");
@@ -129,9 +132,6 @@ void settle(StudyCommand& command) {
 }
 
 void check(const StudyCommand& command) {
-  if (comm::placement().launched) {
-    throw UsageError("study: a launcher has started this; leave it out, a study starts its own ranks");
-  }
   if (command.dry_run || command.resume || !study::Store::has_study(command.out)) return;
   throw UsageError(
       fmt::format("--out: '{}' has a study already; go on with it by --resume, or give another folder", command.out));
