@@ -214,7 +214,15 @@ class Watcher {
     left_s_ = cost ? std::optional{cost->wall_s} : std::nullopt;
     since_ = std::chrono::steady_clock::now();
     const auto next = schedule.next();
-    text_ = next ? fmt::format("{} {}: {}", next->warmup ? "warm-ups" : "block", next->block,
+    std::uint64_t ended = 0;
+    std::uint64_t left = 0;
+    for (std::size_t point = 0; point < schedule.points().size(); ++point) {
+      const Schedule::PointState& state = schedule.states()[point];
+      ended += state.elapsed_s.size() + state.failures;
+      left += schedule.runs_left(point);
+    }
+    text_ = next ? fmt::format("run {} of {}{}, {} {}: {}", ended + 1, schedule.plan().precision ? "at most " : "",
+                               ended + left, next->warmup ? "warm-ups" : "block", next->block,
                                label(schedule.points()[next->point]))
                  : std::string{};
     // First what is known before any run, then, once, what is known of all points.
