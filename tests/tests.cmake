@@ -69,6 +69,7 @@ echelon_test(NAME map.joblog TIMEOUT 60)
 echelon_test(NAME report.json TIMEOUT 60)
 echelon_test(NAME report.csv TIMEOUT 60)
 echelon_test(NAME report.table TIMEOUT 60)
+echelon_test(NAME report.study TIMEOUT 60)
 echelon_test(NAME report.output_file TIMEOUT 60)
 echelon_test(NAME report.progress TIMEOUT 60)
 

@@ -321,6 +321,7 @@ ExitCode run(const StudyCommand& command) {
       .stop_asked = [&] { return signals.asked(); },
       .utc_now = measure::utc_now,
       .host = measure::host_name(),
+      .cpus_allowed = measure::usable_cpus(),
       .read_record = report::from_json,
       .progress = [&](const Schedule& schedule) { watcher.update(schedule); },
   };

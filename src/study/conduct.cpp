@@ -63,7 +63,8 @@ Run make_run(const Task& task, const Point& point, const CommandLine& line, cons
           .cpu_s = ending.cpu_s,
           .exit_code = ending.exit_code,
           .signal = ending.signal,
-          .host = world.host};
+          .host = world.host,
+          .cpus_allowed = line.cpu_is_known ? world.cpus_allowed : 0};
   if (!ending.start_error.empty() || ending.exit_code != 0 || ending.signal != 0) {
     const std::string words = last_words(places.err);
     run.error = how_it_ended(ending) + (words.empty() ? "" : ": " + words);

@@ -30,6 +30,7 @@ void visit_members(auto& run, Visit visit) {
   visit("signal", run.signal);
   visit("error", run.error);
   visit("host", run.host);
+  visit("cpus_allowed", run.cpus_allowed);
 }
 
 template <typename T>
@@ -110,6 +111,7 @@ std::vector<analysis::StudyPoint> study_points(const Plan& plan, std::span<const
       if (!run.succeeded() || run.warmup) continue;
       to.runs.push_back(measured_run(run));
       if (!run.record) {
+        to.cpus_allowed = run.cpus_allowed;
         to.startup_counted = true;
         continue;
       }

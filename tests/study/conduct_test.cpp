@@ -40,6 +40,7 @@ class conducted : public testing::Test {
             .stop_asked = [this] { return stop; },
             .utc_now = [this] { return "day " + std::to_string(++days); },
             .host = "here",
+            .cpus_allowed = 2,
             .read_record = read_fake_record};
   }
   Ending launch(const CommandLine& line, const Store::Places& places) {
@@ -88,6 +89,7 @@ TEST_F(conducted, study_keeps_every_run_with_all_that_was_measured) {
     EXPECT_EQ(run.launch_to_exit_s, 8.0 / static_cast<double>(run.ranks));
     EXPECT_EQ(time_s(run), run.launch_to_exit_s);
     EXPECT_EQ(run.cpu_s, 3.5);
+    EXPECT_EQ(run.cpus_allowed, 0U) << "a template may lead anywhere";
     EXPECT_EQ(run.warmup, at < 3);
     EXPECT_EQ(run.started_at, "day " + std::to_string(at + 1));
     EXPECT_EQ(run.host, "here");
@@ -171,6 +173,39 @@ TEST_F(conducted, stop_in_a_run_keeps_nothing_of_it_and_resume_does_the_rest) {
     EXPECT_FALSE(resume().stopped);
     EXPECT_EQ(order(), whole) << "cut in run " << cut + 1;
     EXPECT_EQ(started.size(), whole.size() + 1) << "only the run that was cut short is repeated";
+  }
+}
+
+TEST_F(conducted, resume_after_failures_goes_on_where_it_was) {
+  plan.repeat = 2;
+  int calls = 0;
+  int stop_at = 0;
+  // The second attempt of rank 1's first measured run succeeds, 2 ranks never do.
+  bool failed_once = false;
+  const auto fail = [&](const CommandLine& line, const Store::Places&, Ending& ending) {
+    ending.stopped = ++calls == stop_at;
+    if (ending.stopped) return;
+    if (line.argv[1] == "2") ending.exit_code = 1;
+    if (line.argv[1] == "1" && calls > 4 && !failed_once) {
+      failed_once = true;
+      ending.exit_code = 1;
+    }
+  };
+  on_launch = fail;
+  (void)begin();
+  const std::vector<std::uint64_t> whole = order();
+  ASSERT_TRUE(failed_once);
+  for (std::size_t cut = 1; cut <= whole.size(); ++cut) {
+    std::filesystem::remove_all(dir());
+    calls = 0;
+    failed_once = false;
+    stop_at = static_cast<int>(cut);
+    EXPECT_TRUE(begin().stopped);
+    const int ended = calls - 1;
+    calls = ended;
+    stop_at = 0;
+    EXPECT_THAT(resume().given_up, ElementsAre(1U));
+    EXPECT_EQ(order(), whole) << "cut in run " << cut;
   }
 }
 

@@ -1,4 +1,5 @@
 // The folder of a study: what is there after anything.
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -41,6 +42,7 @@ Run run(std::uint64_t ranks, double time_s) {
           .launch_to_exit_s = 2 * time_s,
           .cpu_s = 0.25,
           .host = "here",
+          .cpus_allowed = 3,
           .record_json = fake_record(time_s),
           .record = read_fake_record(fake_record(time_s))};
 }
@@ -103,6 +105,7 @@ TEST_F(store, runs_are_there_again) {
   EXPECT_EQ(first.argv[0], "a b");
   EXPECT_EQ(first.launch_to_exit_s, 3);
   EXPECT_EQ(first.cpu_s, 0.25);
+  EXPECT_EQ(first.cpus_allowed, 3U);
   EXPECT_EQ(time_s(first), 1.5);
   EXPECT_TRUE(first.succeeded());
   const study::Run& second = again.runs()[1];
@@ -201,6 +204,30 @@ TEST_F(store, run_is_kept_when_add_returns) {
   EXPECT_EQ(resume().runs().size(), 2U);
 }
 
+// A file that has its name is whole, whenever its writer was killed.
+TEST_F(store, killed_while_it_writes_it_leaves_whole_runs_only) {
+  std::size_t kept = 0;
+  (void)Store::create(dir(), plan());
+  for (int round = 0; round < 30; ++round) {
+    const pid_t child = fork();
+    if (child == 0) {
+      Store again = resume();
+      study::Run long_one = run(1, 1);
+      long_one.error = std::string(200'000, 'x');
+      for (;;) again.add(long_one);
+    }
+    usleep(static_cast<useconds_t>(5000 + 1009 * round));
+    kill(child, SIGKILL);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_EQ(refused_resume(), "(not refused)");
+    const std::size_t now = resume().runs().size();
+    EXPECT_GE(now, kept);
+    kept = now;
+  }
+  EXPECT_GT(kept, 0U);
+}
+
 TEST_F(store, full_disk_is_an_error_and_not_a_run) {
   Store made = Store::create(dir(), plan());
   fs::remove_all(file("runs"));
@@ -226,6 +253,7 @@ TEST(study_points, have_the_measured_runs_and_count_the_failed_ones) {
   EXPECT_EQ(points[1].runs[1].time_s, 2) << "from launch to exit";
   EXPECT_EQ(points[1].runs[1].sequence, 3U);
   EXPECT_TRUE(points[1].startup_counted);
+  EXPECT_EQ(points[1].cpus_allowed, 3U);
   EXPECT_EQ(points[1].failures, 1U);
 }
 

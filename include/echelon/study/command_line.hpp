@@ -20,7 +20,7 @@ struct CommandLine {
   std::vector<std::pair<std::string, std::string>> environment = {};  ///< beside what there is
   std::string folder = {};
   bool own_workload = false;  ///< its record must be there
-  bool cpu_is_known = true;   ///< the launcher's own children do the work, so their CPU time is the run's
+  bool cpu_is_known = true;   ///< all ranks are here, and children of the launcher: their CPU time is the run's
 };
 
 /// Where a study runs.

@@ -18,6 +18,7 @@ struct World {
   std::function<bool()> stop_asked;
   std::function<std::string()> utc_now;
   std::string host;
+  std::uint64_t cpus_allowed = 0;  ///< on this host
   ReadRecord read_record;
   /// After every run, and once before the first.
   std::function<void(const Schedule&)> progress = [](const Schedule&) {};

@@ -32,6 +32,7 @@ struct Run {
   int signal = 0;                    ///< that ended it, or 0
   std::string error = {};            ///< why it failed: the last lines of its standard error; empty: it did not
   std::string host = {};             ///< that it was started on
+  std::uint64_t cpus_allowed = 0;    ///< that the ranks could use together; 0: unknown, as on other nodes
   std::string record_json = {};      ///< what it recorded itself, as it wrote it; empty: nothing
   std::optional<measure::Record> record = {};  ///< the same, read
 
