@@ -30,8 +30,10 @@ Kendall kendall(const std::vector<OrderedTime>& in_order) {
 }
 
 void add_slopes(const std::vector<OrderedTime>& in_order, std::vector<double>& slopes) {
-  for (std::size_t i = 0; i < in_order.size(); ++i) {
-    for (std::size_t j = i + 1; j < in_order.size(); ++j) {
+  // Half a million pairs of a group are enough for a median.
+  const std::size_t step = in_order.size() / 1000 + 1;
+  for (std::size_t i = 0; i < in_order.size(); i += step) {
+    for (std::size_t j = i + step; j < in_order.size(); j += step) {
       const auto steps = static_cast<double>(in_order[j].sequence - in_order[i].sequence);
       if (steps > 0) slopes.push_back(std::log(in_order[j].time_s / in_order[i].time_s) / steps);
     }

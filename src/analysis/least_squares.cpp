@@ -21,6 +21,20 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
   return sum;
 }
 
+/// Of the upper triangle of the first k rows and columns.
+TermsSquared inverse_of_triangle(const TermsSquared& r, std::size_t k) {
+  TermsSquared inverse{};
+  for (std::size_t column = 0; column < k; ++column) {
+    inverse[column][column] = 1 / r[column][column];
+    for (std::size_t i = column; i-- > 0;) {
+      double sum = 0;
+      for (std::size_t j = i + 1; j <= column; ++j) sum += r[i][j] * inverse[j][column];
+      inverse[i][column] = -sum / r[i][i];
+    }
+  }
+  return inverse;
+}
+
 /// Least squares over the given terms only, by modified Gram-Schmidt: X = Q R, coefficients = R^-1 Q' 1,
 /// covariance = R^-1 R^-T. X is relative to y, so the right-hand side is all ones.
 std::optional<Fit> fit_terms(std::span<const Observation> observations, const std::vector<std::size_t>& terms) {
@@ -45,15 +59,7 @@ std::optional<Fit> fit_terms(std::span<const Observation> observations, const st
     projected[j] = dot(columns[j], residuals);
     for (std::size_t row = 0; row < residuals.size(); ++row) residuals[row] -= projected[j] * columns[j][row];
   }
-  TermsSquared inverse{};
-  for (std::size_t column = 0; column < k; ++column) {
-    inverse[column][column] = 1 / r[column][column];
-    for (std::size_t i = column; i-- > 0;) {
-      double sum = 0;
-      for (std::size_t j = i + 1; j <= column; ++j) sum += r[i][j] * inverse[j][column];
-      inverse[i][column] = -sum / r[i][i];
-    }
-  }
+  const TermsSquared inverse = inverse_of_triangle(r, k);
   Fit fit{.squares = dot(residuals, residuals)};
   for (std::size_t i = 0; i < k; ++i) {
     for (std::size_t j = 0; j < k; ++j) {

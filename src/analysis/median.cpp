@@ -1,5 +1,3 @@
-#include <ranges>
-
 #include <echelon/analysis/median.hpp>
 
 #include "distributions.hpp"
@@ -10,11 +8,13 @@ namespace echelon::analysis {
 std::optional<OrderStatistics> median_bounds(std::size_t n, double confidence) {
   // The median is below the k-th value with P(Bin(n, 1/2) < k), and above the k-th from the end with the same.
   const auto outside = [n](std::size_t k) { return fair_coin_cdf(k - 1, n); };
-  const auto ranks = std::views::iota(std::size_t{1}, n / 2 + 1);
-  const auto first_too_far_in =
-      std::ranges::partition_point(ranks, [&](std::size_t k) { return outside(k) <= (1 - confidence) / 2; });
-  if (first_too_far_in == ranks.begin()) return std::nullopt;
-  const std::size_t lower = *std::ranges::prev(first_too_far_in);
+  std::size_t lower = 0;
+  std::size_t too_far_in = n / 2 + 1;
+  while (too_far_in - lower > 1) {
+    const std::size_t between = (lower + too_far_in) / 2;
+    (outside(between) <= (1 - confidence) / 2 ? lower : too_far_in) = between;
+  }
+  if (lower == 0) return std::nullopt;
   return OrderStatistics{lower, n + 1 - lower, 1 - 2 * outside(lower)};
 }
 

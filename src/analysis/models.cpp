@@ -76,8 +76,7 @@ std::optional<Model> Model::fit(ModelKind kind, std::span<const ModelPoint> poin
     model.t_bound_ = student_t_bound(confidence, freedom);
   }
   model.aicc_ = corrected_akaike(found->squares, points.size(), terms);
-  constexpr std::string_view serial[] = {"s", "alpha", "s", "s"};
-  model.coefficients_.push_back(model.relative(serial[static_cast<std::size_t>(kind)], 1));
+  model.coefficients_.push_back(model.relative(kind == ModelKind::universal_scalability ? "alpha" : "s", 1));
   if (terms == 3) {
     model.coefficients_.push_back(model.relative(kind == ModelKind::universal_scalability ? "beta" : "delta", 2));
   }

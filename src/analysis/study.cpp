@@ -124,8 +124,10 @@ void add_forecasts(Study& study) {
     add(processors, true);
     largest = processors;
   }
-  for (double beyond = 2 * largest; beyond <= study.extrapolation_limit; beyond *= 2) add(beyond, false);
-  if (study.extrapolation_limit > study.forecasts.back().processors) add(study.extrapolation_limit, false);
+  while (largest < study.extrapolation_limit) {
+    largest = std::min(2 * largest, study.extrapolation_limit);
+    add(largest, false);
+  }
 }
 
 void add_models(Study& study, const StudyOptions& options) {

@@ -99,6 +99,7 @@ double parse_seconds(std::string_view text) {
       throw UsageError("'" + std::string{text} + "' is not a time; give seconds, or as in 1.5m, 2h or 1h30m");
     }
     sum_s += value * unit_s[unit];
+    if (!std::isfinite(sum_s)) throw UsageError("'" + std::string{text} + "' is too long a time");
     if (!rest.empty()) rest.remove_prefix(1);
   } while (!rest.empty());
   return sum_s;
@@ -107,7 +108,8 @@ double parse_seconds(std::string_view text) {
 double parse_percent(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
-  if (error != std::errc{} || value <= 0 || !std::isfinite(value) || std::string_view(end, text.data() + text.size()) != "%") {
+  if (error != std::errc{} || value <= 0 || !std::isfinite(value) ||
+      std::string_view(end, text.data() + text.size()) != "%") {
     throw UsageError("'" + std::string{text} + "' is not a part above 0; give one as in 150%");
   }
   return value;

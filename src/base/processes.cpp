@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <sstream>
 #include <string>
@@ -20,14 +21,12 @@ std::multimap<pid_t, pid_t> living_by_parent() {
     const std::string name = entry.path().filename();
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     std::ifstream in{entry.path() / "stat"};
-    std::string line;
-    if (!std::getline(in, line)) continue;
-    // "pid (name) state parent ...", where the name may hold anything.
-    std::istringstream fields{line.substr(line.rfind(')') + 1)};
+    // "pid (name) state parent ...", where the name may hold anything, the ends of lines too.
+    const std::string stat{std::istreambuf_iterator<char>{in}, {}};
+    std::istringstream fields{stat.substr(stat.rfind(')') + 1)};
     char state = '?';
     pid_t parent = 0;
-    fields >> state >> parent;
-    if (state != 'Z') found.emplace(parent, std::stoi(name));
+    if (fields >> state >> parent && state != 'Z') found.emplace(parent, std::stoi(name));
   }
   return found;
 }

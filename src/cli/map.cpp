@@ -187,14 +187,25 @@ ExitCode print_commands(const MapCommand& map) {
   return ExitCode::done;
 }
 
+/// What breaks a worker, as a command that kills the helper, is no reason to end the others' commands.
+void serve(const MapCommand& map, const RankContext& ranks) {
+  try {
+    map::serve(ranks.session, ranks.account, *map.helper);
+  } catch (const std::exception& e) {
+    if (!comm::placement().outlives_ranks) throw;
+    tell(fmt::format("rank {}: {}", ranks.session.rank(), e.what()));
+    ranks.session.leave(ExitCode::broken);
+  }
+}
+
 ExitCode run(MapCommand& map, const RankContext& ranks) {
   if (!ranks.session.is_master()) {
-    map::serve(ranks.session, ranks.account, *map.helper);
+    serve(map, ranks);
     return ExitCode::done;
   }
   const bool shows = !map.output.quiet && (map.bar || has_terminal());
-  report::ProgressLine line{shows};
   launch::Starter starter;
+  report::ProgressLine line{shows, starter.errors()};
   const map::Surroundings surroundings{
       .output = starter.output(),
       .errors = starter.errors(),
@@ -202,6 +213,7 @@ ExitCode run(MapCommand& map, const RankContext& ranks) {
           [&](const map::Progress& p) {
             line.update(report::TaskProgress{p.ended, p.failed, p.total, p.ended_now});
           },
+      .make_way = [&] { line.clear(); },
       .stops_asked = [&] { return static_cast<unsigned>(starter.stop_requests()); },
       .tell =
           [&](const std::string& text) {
@@ -210,7 +222,7 @@ ExitCode run(MapCommand& map, const RankContext& ranks) {
           },
   };
   for (command::Source& source : map.options.sources) {
-    if (is_standard_input(source)) source = command::DescriptorSource{starter.input()};
+    if (is_standard_input(source)) source = command::DescriptorSource{starter.input(), "standard input"};
   }
   map.options.ends_at = map.options.needs_s ? allocation_end() : std::nullopt;
   try {
@@ -274,7 +286,8 @@ void add_map(CLI::App& program, Command& chosen) {
   app.add_flag("--tag", options.tag, "Print the input and a TAB before each line");
   app.add_option("--output", options.output, "Standard output of all commands goes to FILE, that of each exactly once")
       ->type_name("FILE");
-  app.add_option("--results", options.results, "Keep each command's output in DIR/1/INPUT/stdout, stderr and seq")
+  app.add_option("--results", options.results,
+                 "Keep each command's output in DIR/1/INPUT/stdout, stderr and seq, and print none of it")
       ->type_name("DIR");
   app.add_option("--joblog", options.joblog, "Log each command's end in FILE")->type_name("FILE");
   app.add_option("--journal", options.journal, "Keep in FILE what --resume needs [beside --output or --joblog]")
@@ -297,6 +310,13 @@ void add_map(CLI::App& program, Command& chosen) {
   app.add_flag("--eta,--bar", map->bar, "Show progress, and the time left, even where there is no terminal");
   app.add_flag("--dry-run", map->dry_run, "Print the commands, run none");
   map->output.add_to(app);
+  // Nothing is what a variable of the user's had in it, not what is to be the limit or the file.
+  const CLI::Validator given{
+      [](const std::string& value) { return std::string{value.empty() ? "it is empty; give a value" : ""}; }, ""};
+  for (CLI::Option* const option :
+       app.get_options([](const CLI::Option* o) { return o->get_items_expected_max() > 0; })) {
+    option->check(given);
+  }
   app.callback([map, &chosen] {
     settle(*map, chosen.words);
     chosen.check = [map] { check(*map); };

@@ -42,7 +42,9 @@ class Inputs::Reader {
     } else {
       const auto* const open_file = std::get_if<DescriptorSource>(&source);
       descriptor_ = open_file == nullptr ? STDIN_FILENO : open_file->number;
-      name_ = descriptor_ == STDIN_FILENO ? "standard input" : fmt::format("file descriptor {}", descriptor_);
+      name_ = descriptor_ == STDIN_FILENO ? "standard input"
+              : open_file->name.empty()   ? fmt::format("file descriptor {}", descriptor_)
+                                          : open_file->name;
     }
     examine();
   }
@@ -112,6 +114,7 @@ class Inputs::Reader {
   std::optional<std::uint64_t> count() const {
     if (descriptor_ < 0) return list_.size();
     if (!is_on_disk_) return std::nullopt;
+    if (counted_) return counted_;
     std::string block(16 * buffer_bytes, '\0');
     std::uint64_t count = 0;
     char last = separator_;
@@ -124,7 +127,8 @@ class Inputs::Reader {
       last = block[static_cast<std::size_t>(bytes - 1)];
       at += bytes;
     }
-    return count + (last == separator_ ? 0 : 1);
+    counted_ = count + (last == separator_ ? 0 : 1);
+    return counted_;
   }
 
  private:
@@ -173,6 +177,7 @@ class Inputs::Reader {
   mutable std::size_t searched_ = 0;  // no separator in [begin_, searched_)
   bool is_at_end_ = false;
   std::uint64_t given_ = 0;
+  mutable std::optional<std::uint64_t> counted_;  // values of a file
 };
 
 Inputs::Inputs(std::vector<Source> sources, char separator) {

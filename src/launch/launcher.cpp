@@ -21,6 +21,7 @@
 
 #include <echelon/base/error.hpp>
 #include <echelon/base/launcher_variables.hpp>
+#include <echelon/base/processes.hpp>
 #include <echelon/launch/chatter_filter.hpp>
 #include <echelon/launch/launcher.hpp>
 #include <echelon/launch/outcome.hpp>
@@ -29,7 +30,6 @@
 
 #include "input_pump.hpp"
 #include "line.hpp"
-#include "processes.hpp"
 #include "stop_signals.hpp"
 
 namespace echelon::launch {
@@ -342,6 +342,20 @@ int see_through(Run& run, pid_t mpirun) {
   return status;
 }
 
+/// Kills the living descendants of this process, but for `spared` and theirs, and waits a few seconds for their end.
+/// This process is a subreaper (PR_SET_CHILD_SUBREAPER): it is given the children of what ended before them.
+void kill_descendants(const std::vector<pid_t>& spared) {
+  constexpr int tries = 500;  // of 10 ms: what is stuck in the kernel does not end
+  for (int i = 0; i < tries; ++i) {
+    const std::vector<pid_t> living = base::descendants(spared);
+    if (living.empty()) return;
+    for (const pid_t process : living) kill(process, SIGKILL);
+    while (waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+    poll(nullptr, 0, 10);
+  }
+}
+
 /// As see_through(), where mpirun cannot be relied upon; `spared` are children of this process that are not of the run.
 int supervise(Run& run, pid_t mpirun, const std::vector<pid_t>& spared) {
   constexpr std::chrono::milliseconds look{50};
@@ -480,7 +494,7 @@ int launch(const LaunchRequest& request) {
   if (request.stops_by_itself) run.line.listen(folder.path());
   std::vector<pid_t> spared;
   if (request.outlives_ranks) {
-    spared = children();
+    spared = base::children();
     // What mpirun leaves behind becomes a child of this process.
     prctl(PR_SET_CHILD_SUBREAPER, 1);
   }

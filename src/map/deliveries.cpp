@@ -13,6 +13,7 @@
 #include <echelon/base/error.hpp>
 #include <echelon/map/joblog.hpp>
 
+#include "files.hpp"
 #include "tagger.hpp"
 
 namespace echelon::map {
@@ -77,9 +78,23 @@ JournalOptions journal_options(const Options& options) {
                    .sources = described(options.sources)}};
 }
 
+/// A disk that was full has cut it short; its task is run again.
+void drop_torn_line(int file, const std::string& path) {
+  struct stat status {};
+  if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) return;
+  const Descriptor reader{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  off_t end = status.st_size;
+  for (char last = 0; end > 0; --end) {
+    if (pread(reader.get(), &last, 1, end - 1) != 1) return;
+    if (last == '\n') break;
+  }
+  if (end < status.st_size) (void)!ftruncate(file, end);
+}
+
 int open_joblog(const std::string& path, bool goes_on) {
   const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (goes_on ? 0 : O_TRUNC), 0666);
   if (file < 0) throw base::UsageError(fmt::format("--joblog: cannot write '{}': {}", path, std::strerror(errno)));
+  if (goes_on) drop_torn_line(file, path);
   return file;
 }
 
@@ -87,9 +102,11 @@ int open_joblog(const std::string& path, bool goes_on) {
 
 Deliveries::Deliveries(const Options& options, const Surroundings& surroundings)
     : options_{options},
-      printer_{{.output = options.output.empty() ? surroundings.output : -1,
-                .errors = surroundings.errors,
-                .in_order = options.keep_order}} {
+      printer_{{.output = options.output.empty() && options.results.empty() ? surroundings.output : -1,
+                .errors = options.results.empty() || !options.output.empty() ? surroundings.errors : -1,
+                .in_order = options.keep_order,
+                .make_way = surroundings.make_way,
+                .printed = [this](std::uint64_t task) { enter(task); }}} {
   std::optional<JournalOptions> journal;
   if (!options.journal.empty()) journal = journal_options(options);
   // First: a journal is not begun for a run that cannot be.
@@ -154,9 +171,10 @@ void Deliveries::deliver(const Listed& task, const farm::Ending& ending, const O
     output.read(Stream::output, [&](std::span<const std::byte> bytes) { output_->write(text(tagger(bytes))); });
     piece = output_->end();
   }
+  // The logs come last: what they have is done. Without a file of output it is not before it is printed.
+  unlogged_.emplace(task.number, Unlogged{ending, joblog_ >= 0 ? joblog_line(ending, task.line) : "", piece});
   printer_.print(task.number, output, tag);
-  if (journal_) journal_->ended(ending, piece);
-  if (joblog_ >= 0) log(joblog_line(ending, task.line));
+  if (output_) enter(task.number);
   if (ending.is_good()) {
     ++succeeded_;
     run_times_.add(ending.wall_s);
@@ -164,6 +182,15 @@ void Deliveries::deliver(const Listed& task, const farm::Ending& ending, const O
     ++failed_;
     if (failures_.size() < failures_kept) failures_.push_back(failure(task, ending));
   }
+}
+
+void Deliveries::enter(std::uint64_t task) {
+  const auto found = unlogged_.find(task);
+  if (found == unlogged_.end()) return;
+  const Unlogged one = std::move(found->second);
+  unlogged_.erase(found);
+  if (joblog_ >= 0) log(one.joblog_line);
+  if (journal_) journal_->ended(one.ending, one.piece);
 }
 
 void Deliveries::finish() {

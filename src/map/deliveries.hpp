@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include <echelon/farm/ending.hpp>
@@ -51,13 +52,22 @@ class Deliveries {
   [[nodiscard]] const farm::RunTimes& run_times() const noexcept { return run_times_; }
 
  private:
+  struct Unlogged {
+    farm::Ending ending;
+    std::string joblog_line;
+    std::optional<farm::journal::Piece> piece;
+  };
+
   /// The file of output, which needs to know which tasks the journal has; from the first one on that may start.
   void open_output();
   [[nodiscard]] OutputOptions output_options() const;
   void log(const std::string& line) const;
+  /// Into the logs, where it is not yet.
+  void enter(std::uint64_t task);
 
   const Options& options_;
   std::optional<JournalFile> journal_;
+  std::unordered_map<std::uint64_t, Unlogged> unlogged_;  // delivered, and not in the logs
   std::optional<OutputFile> output_;
   Printer printer_;
   std::optional<ResultsFolder> results_;

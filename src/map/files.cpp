@@ -34,6 +34,22 @@ struct flock whole_file() {
 
 }  // namespace
 
+void Room::give_back(int file, std::uint64_t offset, std::uint64_t size) {
+  constexpr std::uint64_t block_bytes = std::uint64_t{1} << 20U;
+  const std::uint64_t all = offset + size;
+  for (std::uint64_t at = offset; at < all;) {
+    const std::uint64_t block = at / block_bytes;
+    const std::uint64_t end = std::min(all, (block + 1) * block_bytes);
+    std::uint64_t& bytes = bytes_[block];
+    bytes += end - at;
+    at = end;
+    if (bytes < block_bytes) continue;
+    (void)fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(block * block_bytes),
+                    static_cast<off_t>(block_bytes));
+    bytes_.erase(block);
+  }
+}
+
 std::string reason() { return std::strerror(errno); }
 
 std::uint64_t write_at(int file, std::string_view bytes, std::uint64_t offset) {

@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -32,6 +33,16 @@ class Descriptor {
 
  private:
   int number_;
+};
+
+/// Gives the room of parts of a file back to the file system, in blocks; where that can be done.
+class Room {
+ public:
+  /// Nobody reads these bytes any more. @pre none of them has been given back before
+  void give_back(int file, std::uint64_t offset, std::uint64_t size);
+
+ private:
+  std::map<std::uint64_t, std::uint64_t> bytes_;  // of blocks of which something is still read
 };
 
 /// Of errno.

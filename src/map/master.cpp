@@ -72,7 +72,8 @@ void Master::start_job() {
   job.ahead = ahead;
   job.window = std::max(tasks_in_flight, tasks_in_flight_a_worker * static_cast<std::uint64_t>(session_.size()));
   job.retries = options_.attempts - 1;
-  if (options_.delay.count() > 0) job.prefetch = 0;  // to give out is to start then
+  // Where it matters what has started, to give out is to start.
+  if (options_.delay.count() > 0 || options_.halt.when != farm::Halt::When::never) job.prefetch = 0;
   job_ = farm_.open(job);
   if (options_.timeout_s) {
     limit_s_ = options_.timeout_s;
@@ -185,9 +186,23 @@ bool Master::has_output(Arrived& arrived) {
   if (arrived.output) return true;
   const Ended& ended = arrived.ended;
   const std::uint64_t all = ended.output_bytes + ended.errors_bytes;
+  comm::Packer message;
+  const auto release = [&] {
+    message.put(ToWorker::release);
+    message.put(ended.sequence);
+    send(arrived.worker, message);
+  };
+  if (!fetching_ && comm::Nodes::of(session_).is_here(arrived.worker)) {
+    auto output = Spool::of(ended.output);
+    auto errors = Spool::of(ended.errors);
+    if (output && errors) {
+      arrived.output.emplace(std::move(*output), ended.output_bytes, std::move(*errors), ended.errors_bytes);
+      release();
+      return true;
+    }
+  }
   if (!fetching_) fetching_.emplace();
   Fetching& fetching = *fetching_;
-  comm::Packer message;
   while (fetching.asked < all && fetching.asked - fetching.got < pieces_ahead * piece_bytes) {
     Fetch next{.sequence = ended.sequence, .offset = fetching.asked, .bytes = 0, .errors = false};
     std::uint64_t end = ended.output_bytes;
@@ -203,9 +218,7 @@ bool Master::has_output(Arrived& arrived) {
     send(arrived.worker, message);
   }
   if (fetching.got < all) return false;
-  message.put(ToWorker::release);
-  message.put(ended.sequence);
-  send(arrived.worker, message);
+  release();
   arrived.output.emplace(std::move(fetching.output), ended.output_bytes, std::move(fetching.errors),
                          ended.errors_bytes);
   fetching_.reset();
@@ -426,7 +439,9 @@ bool Master::has_input() {
 void Master::read_list(const farm::Read& read) {
   std::uint64_t count = 0;
   std::uint64_t bytes = 0;
-  while (!input_ended_ && (count < read.count || !deliveries_.may_start())) {
+  // A percentage to stop at is of all tasks: what comes through a pipe is read as far as it has come.
+  const bool all = options_.halt.is_percent && !inputs_.count();
+  while (!input_ended_ && (all || count < read.count || !deliveries_.may_start())) {
     try {
       if (!has_input()) {
         held_ = true;

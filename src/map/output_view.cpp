@@ -6,7 +6,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include "files.hpp"
@@ -100,23 +99,8 @@ std::string OutputView::show(const farm::journal::Piece& piece) {
   if (count < piece.size) {
     return fmt::format("cannot write {}: {}", target_.name, errno == 0 ? "what tasks wrote is not there" : reason());
   }
-  if (gives_room_) give_room(piece);
+  if (gives_room_) room_.give_back(store_, piece.offset, piece.size);
   return {};
-}
-
-void OutputView::give_room(const farm::journal::Piece& piece) {
-  constexpr std::uint64_t block_bytes = std::uint64_t{1} << 20U;
-  for (std::uint64_t at = piece.offset; at < piece.end();) {
-    const std::uint64_t block = at / block_bytes;
-    const std::uint64_t end = std::min(piece.end(), (block + 1) * block_bytes);
-    std::uint64_t& bytes = copied_[block];
-    bytes += end - at;
-    at = end;
-    if (bytes < block_bytes) continue;
-    (void)fallocate(store_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(block * block_bytes),
-                    static_cast<off_t>(block_bytes));
-    copied_.erase(block);
-  }
 }
 
 }  // namespace echelon::map

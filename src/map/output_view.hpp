@@ -3,12 +3,13 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <mutex>
 #include <string>
 #include <thread>
 
 #include <echelon/farm/journal.hpp>
+
+#include "files.hpp"
 
 namespace echelon::map {
 
@@ -39,7 +40,7 @@ class OutputView {
   Target target_;
   bool gives_room_;
   std::uint64_t end_;
-  std::map<std::uint64_t, std::uint64_t> copied_;  // bytes, of blocks of the store that are not copied to their end
+  Room room_;
 
   std::mutex mutex_;
   std::condition_variable work_;
@@ -54,7 +55,6 @@ class OutputView {
 
   void run();
   [[nodiscard]] std::string show(const farm::journal::Piece& piece);
-  void give_room(const farm::journal::Piece& piece);
 };
 
 }  // namespace echelon::map

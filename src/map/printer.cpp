@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <vector>
 
+#include <unistd.h>
+
 #include "tagger.hpp"
 
 namespace echelon::map {
+
 void Printer::put(Stream to, std::span<const std::byte> bytes) const {
   const int descriptor = to == Stream::output ? options_.output : options_.errors;
   if (descriptor < 0) return;
+  if (options_.make_way && isatty(descriptor) != 0) options_.make_way();
   write_all(descriptor, bytes, to == Stream::output ? "cannot write standard output" : "cannot write standard error");
 }
 
@@ -26,6 +30,7 @@ void Printer::print(std::uint64_t task, const Output& output, const std::string*
       (stream == Stream::output ? waiting.output_bytes : waiting.errors_bytes) += bytes.size();
     });
   }
+  if (now && options_.printed) options_.printed(task);
   if (!options_.in_order) return;
   if (now) {
     ++next_;
@@ -42,7 +47,7 @@ void Printer::skip(std::uint64_t task) {
   print_waiting();
 }
 
-void Printer::print_one(const Waiting& one) const {
+void Printer::print_one(std::uint64_t task, const Waiting& one) {
   constexpr std::uint64_t piece = 1 << 18;
   std::vector<std::byte> bytes;
   std::uint64_t at = one.offset;
@@ -55,22 +60,25 @@ void Printer::print_one(const Waiting& one) const {
       at += bytes.size();
     }
   }
+  if (at > one.offset) room_.give_back(spool_->descriptor(), one.offset, at - one.offset);
+  if (options_.printed) options_.printed(task);
 }
 
 void Printer::print_waiting() {
   while (!waiting_.empty() && waiting_.begin()->first == next_) {
-    print_one(waiting_.begin()->second);
+    print_one(next_, waiting_.begin()->second);
     waiting_.erase(waiting_.begin());
     ++next_;
   }
   if (waiting_.empty() && spooled_ > 0) {
     spool_->clear();
+    room_ = {};
     spooled_ = 0;
   }
 }
 
 void Printer::finish() {
-  for (const auto& [task, one] : waiting_) print_one(one);
+  for (const auto& [task, one] : waiting_) print_one(task, one);
   waiting_.clear();
 }
 

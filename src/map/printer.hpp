@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 
+#include "files.hpp"
 #include "output.hpp"
 
 namespace echelon::map {
@@ -17,10 +19,12 @@ class Printer {
     int output = -1;  ///< descriptors; -1: that one is not printed
     int errors = -1;
     bool in_order = false;
+    std::function<void()> make_way = {};                   ///< called before something is printed on a terminal
+    std::function<void(std::uint64_t task)> printed = {};  ///< called when all of what it printed is out
   };
   explicit Printer(const Options& options) : options_{options} {}
 
-  /// What the task of that number, from 0, printed; each line after the tag and a TAB where that is not nullptr.
+  /// What the task of that number, from 0, printed; each line after the tag where that is not nullptr.
   void print(std::uint64_t task, const Output& output, const std::string* tag);
   /// That task prints nothing, now or ever.
   void skip(std::uint64_t task);
@@ -36,12 +40,13 @@ class Printer {
 
   void put(Stream to, std::span<const std::byte> bytes) const;
   void print_waiting();
-  void print_one(const Waiting& one) const;
+  void print_one(std::uint64_t task, const Waiting& one);
 
   Options options_;
   std::uint64_t next_ = 0;
   std::map<std::uint64_t, Waiting> waiting_;
   std::optional<Spool> spool_;
+  Room room_;  // of what is printed while others wait
   std::uint64_t spooled_ = 0;
 };
 

@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +30,11 @@ std::string temporary_folder() {
 void write_all(int descriptor, std::span<const std::byte> bytes, const std::string& what) {
   while (!bytes.empty()) {
     const ssize_t written = write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno == EAGAIN) {  // whoever shares it with this process said that writes must not wait
+      pollfd writable{descriptor, POLLOUT, 0};
+      (void)poll(&writable, 1, -1);
+      continue;
+    }
     if (written < 0 && errno == EINTR) continue;
     if (written < 0 && errno == EPIPE) throw ReaderGone(what + ": nobody reads it any more");
     if (written < 0) fail(what, errno);
@@ -48,6 +54,22 @@ Spool::Spool() {
 
 Spool::~Spool() {
   if (descriptor_ >= 0) close(descriptor_);
+}
+
+std::optional<Spool> Spool::of(const OpenFile& file) {
+  const std::string path = fmt::format("/proc/{}/fd/{}", file.pid, file.descriptor);
+  Spool spool{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  // Where processes are counted anew, as in a container, the number may be another's.
+  struct stat status {};
+  if (spool.descriptor_ < 0 || fstat(spool.descriptor_, &status) != 0) return std::nullopt;
+  if (status.st_dev != file.device || status.st_ino != file.inode) return std::nullopt;
+  return spool;
+}
+
+OpenFile Spool::where() const {
+  struct stat status {};
+  if (fstat(descriptor_, &status) != 0) fail(place(), errno);
+  return {getpid(), descriptor_, status.st_dev, status.st_ino};
 }
 
 std::uint64_t Spool::size() const {

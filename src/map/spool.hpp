@@ -1,12 +1,21 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
 namespace echelon::map {
+
+/// Where a process of this machine has a file open.
+struct OpenFile {
+  int pid;
+  int descriptor;
+  std::uint64_t device;
+  std::uint64_t inode;
+};
 
 /// A file without a name, in $TMPDIR or /tmp: it goes with its last descriptor, however its owner ends.
 class Spool {
@@ -21,6 +30,10 @@ class Spool {
   Spool(const Spool&) = delete;
   Spool& operator=(const Spool&) = delete;
 
+  /// Another process's, to read, for as long as this lives; nothing where it cannot be opened.
+  [[nodiscard]] static std::optional<Spool> of(const OpenFile& file);
+  [[nodiscard]] OpenFile where() const;
+
   /// Opened to append.
   [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
   [[nodiscard]] std::uint64_t size() const;
@@ -30,6 +43,8 @@ class Spool {
   void clear() const;
 
  private:
+  explicit Spool(int descriptor) noexcept : descriptor_{descriptor} {}
+
   int descriptor_ = -1;
 };
 

@@ -6,6 +6,8 @@
 #include <echelon/comm/packing.hpp>
 #include <echelon/farm/tasks.hpp>
 
+#include "spool.hpp"
+
 /// What the master and its workers say to each other. Each message begins with its kind.
 namespace echelon::map {
 
@@ -45,7 +47,9 @@ struct Ended {
   int signal;
   bool timed_out;
   bool ended_on_request;
-  bool is_whole;  // its outputs are in the message; else they are fetched
+  bool is_whole;  // its outputs are in the message; else they are fetched, or on one machine opened here:
+  OpenFile output;
+  OpenFile errors;
 };
 
 struct Fetch {
@@ -55,7 +59,8 @@ struct Fetch {
   bool errors;  // of standard error
 };
 
-/// Outputs that are longer than this together are fetched in pieces of `piece_bytes`.
+/// Outputs that are longer than this together stay with the worker; another machine's are fetched in pieces of
+/// `piece_bytes`.
 inline constexpr std::uint64_t whole_bytes = 16 << 10;
 inline constexpr std::uint64_t piece_bytes = 1 << 20;
 

@@ -129,8 +129,14 @@ void Worker::finish(const command::Report& report) {
               .signal = report.signal,
               .timed_out = report.timed_out,
               .ended_on_request = report.ended_on_request,
-              .is_whole = false};
+              .is_whole = false,
+              .output = {},
+              .errors = {}};
   ended.is_whole = ended.output_bytes + ended.errors_bytes <= whole_bytes;
+  if (!ended.is_whole) {
+    ended.output = outputs_.output.where();
+    ended.errors = outputs_.errors.where();
+  }
   const bool failed = ended.exit_code != 0 || ended.signal != 0 || ended.timed_out;
   comm::Packer out;
   out.put(ToMaster::ended);

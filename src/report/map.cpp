@@ -5,6 +5,7 @@
 #include <echelon/report/table.hpp>
 
 #include "plural.hpp"
+#include "printable.hpp"
 #include "seconds.hpp"
 
 namespace echelon::report {
@@ -21,12 +22,15 @@ std::string map_summary(const measure::Record& record) {
   const auto count = [&](const char* name) { return measure::get<std::uint64_t>(result, name); };
   std::string text = fmt::format("{} ended well, {} failed", plural(count("succeeded"), "task"), count("failed"));
   if (count("ended_before") > 0) text += fmt::format(", {} had ended before", count("ended_before"));
-  if (count("retried") > 0) text += fmt::format(", {}", plural(count("retried"), "attempt") + " was repeated");
+  if (const std::uint64_t retried = count("retried"); retried > 0) {
+    text += fmt::format(", {} {} repeated", plural(retried, "attempt"), retried == 1 ? "was" : "were");
+  }
   text += fmt::format("   {} s, {} tasks/s, utilisation {:.3f}\n", seconds(measure::get<double>(result, "time_s")),
                       engineering(measure::get<double>(result, "tasks_per_s")),
                       measure::get<double>(result, "utilisation"));
   const auto& failures = measure::get<Texts>(result, "failures");
-  for (std::size_t i = 0; i < std::min(failures.size(), failures_shown); ++i) text += "  " + failures[i] + '\n';
+  for (std::size_t i = 0; i < std::min(failures.size(), failures_shown); ++i)
+    text += "  " + printable(failures[i]) + '\n';
   if (count("failed") > failures_shown) text += fmt::format("  and {} more\n", count("failed") - failures_shown);
 
   using enum Table::Align;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <echelon/report/progress.hpp>
 
@@ -46,8 +47,7 @@ bool ProgressLine::is_due() {
 
 void ProgressLine::show(const std::string& text) {
   dirty_ = true;
-  std::fputs((wipe_line + text).c_str(), stderr);
-  std::fflush(stderr);
+  write(wipe_line + text);
 }
 
 void ProgressLine::update(double done) {
@@ -64,8 +64,12 @@ void ProgressLine::update(const std::string& text) {
 
 void ProgressLine::clear() {
   if (!std::exchange(dirty_, false)) return;
-  std::fputs(wipe_line, stderr);
-  std::fflush(stderr);
+  write(wipe_line);
+}
+
+void ProgressLine::write(const std::string& text) const {
+  // At once or not at all: it is soon written again.
+  (void)!::write(terminal_, text.data(), text.size());
 }
 
 }  // namespace echelon::report

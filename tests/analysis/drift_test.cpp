@@ -61,6 +61,12 @@ TEST(drift, order_is_that_of_the_runs_not_of_the_list) {
   EXPECT_LT(found->p_value, 0.1);
 }
 
+TEST(drift, size_of_very_many_runs_is_found) {
+  std::vector<double> times_s;
+  for (int i = 0; i < 2500; ++i) times_s.push_back(std::exp(1e-4 * i));
+  EXPECT_NEAR(drift(Groups{in_order(times_s)})->relative_change, std::expm1(0.2499), 1e-9);
+}
+
 TEST(drift, equal_times_and_single_runs_have_none) {
   EXPECT_EQ(drift(Groups{in_order({2, 2, 2, 2})})->p_value, 1);
   EXPECT_EQ(drift(Groups{in_order({2, 2, 2, 2})})->relative_change, 0);

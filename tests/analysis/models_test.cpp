@@ -1,5 +1,6 @@
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <stdexcept>
 #include <vector>
 
@@ -117,6 +118,8 @@ TEST(models, prediction_at_the_bound_keeps_the_wider_interval_and_holds_its_valu
   const Prediction prediction = model->predict(32);
   EXPECT_TRUE(prediction.interval->contains(prediction.time_s));
   EXPECT_GE(prediction.interval->lower, 0);
+  // C < 0 would predict less, and the interval is around that.
+  EXPECT_GT(prediction.time_s, (prediction.interval->lower + prediction.interval->upper) / 2);
   EXPECT_NEAR(prediction.time_s, Model::fit(amdahl, points)->predict(32).time_s, 1e-9);
 }
 
@@ -193,6 +196,16 @@ TEST(preferred, is_the_model_that_the_points_are_of) {
   EXPECT_EQ(choice(logarithmic_s), "logarithmic overhead");
   EXPECT_EQ(choice(amdahl_s, 32), "Amdahl");
   EXPECT_EQ(choice(amdahl_s, 16), "none");  // five points
+}
+
+TEST(preferred, of_points_without_noise_is_not_chosen_by_rounding) {
+  std::vector<double> processors(40);  // so many that a third coefficient costs little
+  std::iota(processors.begin(), processors.end(), 1.0);
+  for (int i = 0; i < 100; ++i) {
+    const double s = 0.01 * i;
+    const auto points = curve(processors, [s](double p) { return 7 * (s + (1 - s) / p); });
+    EXPECT_EQ(preferred(fit_models(points, Scaling::strong)), 0U) << s;
+  }
 }
 
 TEST(envelope, holds_every_models_interval) {

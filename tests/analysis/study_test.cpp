@@ -120,6 +120,13 @@ TEST(analyse, threads_count_as_processors) {
   EXPECT_THAT(study.forecasts, SizeIs(3));  // at 1, 4 and 8
 }
 
+TEST(analyse, rows_are_by_processors_before_ranks) {
+  const Study study = analyse(std::vector{point(1, 30, 8), point(4, 29, 2), point(2, 50)});
+  EXPECT_EQ(study.rows[0].processors, 2U);
+  EXPECT_EQ(study.rows[1].ranks, 1U);
+  EXPECT_EQ(study.rows[2].ranks, 4U);
+}
+
 TEST(analyse, weak_scaling_has_scaled_speedup_and_gustafson) {
   StudyOptions options;
   options.scaling = Scaling::weak;

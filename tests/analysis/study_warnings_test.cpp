@@ -73,6 +73,17 @@ TEST(study_warnings, drift_too_small_to_matter_is_not_told) {
   EXPECT_THAT(warnings_of(points), IsEmpty());
 }
 
+// Of three runs, no order is improbable.
+TEST(study_warnings, drift_that_may_be_chance_is_not_told) {
+  auto points = clean_points();
+  for (StudyPoint& point : points) {
+    point.runs.resize(3);
+    point.runs[1].time_s = 1.02 * point.runs[0].time_s;
+    point.runs[2].time_s = 1.01 * point.runs[0].time_s;
+  }
+  EXPECT_THAT(warnings_of(points), ElementsAre(StartsWith("few repetitions at 1 rank, 2 ranks, 4 ranks: ")));
+}
+
 void add_hosts(std::vector<StudyPoint>& points, double slow_pace, std::uint64_t items) {
   for (StudyRun& run : points[2].runs) {
     run.hosts = {{"node1", 1, items, 2.0}, {"node2", 2, 2 * items, 4 * slow_pace}, {"node3", 1, items, 2.02}};

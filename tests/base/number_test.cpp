@@ -2,6 +2,7 @@
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -133,6 +134,80 @@ TEST(checked_cast, values_that_do_not_fit_throw) {
   } catch (const std::out_of_range& e) {
     EXPECT_STREQ(e.what(), "128 does not fit into 8 bits");
   }
+}
+
+double seconds(std::string_view text) { return parse_seconds(text); }
+double percent(std::string_view text) { return parse_percent(text); }
+
+/// The text of the UsageError.
+std::string refusal(double (*parse)(std::string_view), std::string_view text) {
+  try {
+    const double value = parse(text);
+    ADD_FAILURE() << "'" << text << "' was read as " << value;
+    return "";
+  } catch (const UsageError& e) {
+    return e.what();
+  }
+}
+
+TEST(parse_seconds, seconds_are_plain_numbers) {
+  EXPECT_EQ(seconds("90"), 90);
+  EXPECT_EQ(seconds("0"), 0);
+  EXPECT_EQ(seconds("1.5"), 1.5);
+  EXPECT_EQ(seconds(".25"), 0.25);
+  EXPECT_EQ(seconds("5."), 5);
+  EXPECT_EQ(seconds("007"), 7);
+  EXPECT_EQ(seconds("0.000000001"), 1e-9);
+  EXPECT_EQ(seconds("1000000000000"), 1e12);
+}
+
+TEST(parse_seconds, units_are_read) {
+  EXPECT_EQ(seconds("90s"), 90);
+  EXPECT_EQ(seconds("2m"), 120);
+  EXPECT_EQ(seconds("1.5m"), 90);
+  EXPECT_EQ(seconds("1h"), 3600);
+  EXPECT_EQ(seconds("2d"), 172'800);
+  EXPECT_EQ(seconds("0d"), 0);
+}
+
+TEST(parse_seconds, parts_are_added) {
+  EXPECT_EQ(seconds("1h30m"), 5400);
+  EXPECT_EQ(seconds("1d2h3m4.5s"), 86'400 + 7200 + 180 + 4.5);
+  EXPECT_EQ(seconds("1m30"), 90);
+}
+
+TEST(parse_seconds, what_is_no_time_is_refused) {
+  for (const char* text :
+       {"",    " ",   "s",   "m1",       "-1",  "+1",   "1x",   "1 s",  " 1", "1s ", "1hm",   "1,5", "1e3", "1E3",
+        "nan", "inf", "abc", "infinity", "--1", "1..5", "0x10", "1:30", "1M", "1H",  "1h-5m", "5%",  "１",  "1\n"}) {
+    EXPECT_EQ(refusal(parse_seconds, text),
+              std::string{"'"}.append(text) + "' is not a time; give seconds, or as in 1.5m, 2h or 1h30m");
+  }
+  EXPECT_THROW((void)parse_seconds(std::string_view{"1\0", 2}), UsageError);
+}
+
+TEST(parse_seconds, a_time_without_end_is_refused) {
+  EXPECT_THAT(refusal(parse_seconds, std::string(400, '9')), HasSubstr("is not a time"));
+  const std::string longest = "1" + std::string(308, '0');  // a double still has it, but not so many days
+  EXPECT_EQ(seconds(longest), 1e308);
+  EXPECT_THAT(refusal(parse_seconds, longest + "d"), HasSubstr("is too long a time"));
+  EXPECT_THAT(refusal(parse_seconds, longest + "s" + longest + "s"), HasSubstr("is too long a time"));
+}
+
+TEST(parse_percent, a_number_before_the_sign_is_read) {
+  EXPECT_EQ(percent("150%"), 150);
+  EXPECT_EQ(percent("0.5%"), 0.5);
+  EXPECT_EQ(percent(".5%"), 0.5);
+  EXPECT_EQ(percent("100000%"), 100'000);
+}
+
+TEST(parse_percent, what_is_no_part_above_0_is_refused) {
+  for (const char* text : {"", "%", "150", "0%", "0.0%", "-5%", "+5%", "5%%", "5 %", " 5%", "5% ", "1e3%", "nan%",
+                           "inf%", "abc", "5x%", "%5", "5s"}) {
+    EXPECT_EQ(refusal(parse_percent, text),
+              std::string{"'"}.append(text) + "' is not a part above 0; give one as in 150%");
+  }
+  EXPECT_THAT(refusal(parse_percent, std::string(400, '9') + "%"), HasSubstr("is not a part"));
 }
 
 }  // namespace

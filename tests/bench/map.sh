@@ -22,7 +22,7 @@ run mkdir -p "$work"
 if [ "${DRY_RUN:-0}" != 1 ]; then
   seq "$tasks" >"$work/inputs"
   seq 1000000 >"$work/million"
-  yes 0.1 | head -n 200 >"$work/sleeps"
+  seq 200 | sed 's/.*/0.1/' >"$work/sleeps"
 fi
 
 # whole COMMAND...: a run's time, without what it prints.

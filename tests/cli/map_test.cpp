@@ -204,6 +204,19 @@ TEST_F(map_command, what_cannot_end_before_the_allocation_does_is_not_started) {
   EXPECT_THAT(refused.err, HasSubstr("--time-request: no end of an allocation is known"));
 }
 
+TEST_F(map_command, on_a_terminal_progress_makes_way_for_output) {
+  folder.write("run", "exec " ECHELON_PROGRAM " map -j 2 'sleep 0.4; echo {}' ::: 1 2 3 4 5 6 7 8");
+  const Outcome outcome = run_program({"script", "-qec", "sh run", "/dev/null"}, here());
+  EXPECT_EQ(outcome.exit_code, 0) << outcome;
+  const std::string wiped = " left\r\x1b[K";
+  std::size_t shown = 0;
+  for (std::size_t at = outcome.out.find(" left"); at != std::string::npos; at = outcome.out.find(" left", at + 1)) {
+    ++shown;
+    EXPECT_EQ(outcome.out.substr(at, wiped.size()), wiped) << outcome;
+  }
+  EXPECT_GE(shown, 1U) << outcome;
+}
+
 TEST_F(map_command, an_empty_input_is_said_and_no_failure) {
   folder.write("empty", "");
   const Outcome outcome = run_echelon({"-n", "2", "map", "-a", "empty", "echo"}, here());

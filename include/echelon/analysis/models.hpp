@@ -32,7 +32,8 @@ struct ModelPoint {
 struct Prediction {
   double processors = 0;
   double time_s = 0;
-  std::optional<Interval> interval;  ///< where a further point's median lies; none without degrees of freedom
+  std::optional<Interval> interval;  ///< where a further point's median lies; none without degrees of freedom;
+                                     ///< Gustafson's may have no upper end: infinity
 };
 
 /// A coefficient relative to the time at q = 1, with its standard error by the delta method.

@@ -23,7 +23,7 @@ struct StudyRun {
   std::uint64_t sequence = 0;  ///< its place in the order of all runs of the study
   double time_s = 0;
   std::optional<double> startup_s = {};  ///< the slowest rank's
-  std::optional<double> elapsed_s = {};  ///< from the launch to the exit
+  std::optional<double> elapsed_s = {};  ///< from the launch to the exit; of study_run, the slowest rank's wall time
   std::optional<double> cpu_s = {};      ///< of all ranks
   std::optional<PopRun> pop = {};
   std::vector<HostTiming> hosts = {};

@@ -20,6 +20,7 @@ struct FileSource {
 /// An open file, which stays open.
 struct DescriptorSource {
   int number = 0;
+  std::string name = {};  ///< for people; empty: its number
 };
 using Source = std::variant<ListSource, FileSource, DescriptorSource>;
 

@@ -27,7 +27,7 @@ struct Options {
   bool keep_order = false;
   bool tag = false;
   std::string output;   ///< a file for standard output; empty: this process's own
-  std::string results;  ///< a folder; empty: none
+  std::string results;  ///< a folder for what tasks print; without `output` nothing is printed then; empty: none
   std::string joblog;
   std::string journal;
   Resume resume = Resume::no;
@@ -56,6 +56,7 @@ struct Surroundings {
   int output = 1;  ///< descriptors that tasks' output goes to
   int errors = 2;
   std::function<void(const Progress&)> progress;
+  std::function<void()> make_way;                ///< called before something is printed on a terminal
   std::function<unsigned()> stops_asked;         ///< how often somebody has asked to stop: 1 gently, 2 at once
   std::function<void(const std::string&)> tell;  ///< a line for people
 };

@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <cstdio>
 #include <optional>
 #include <string>
 
@@ -27,7 +26,8 @@ struct TaskProgress {
 /// One line on a terminal, rewritten a few times a second from the first second on, and wiped at the end.
 class ProgressLine {
  public:
-  explicit ProgressLine(bool shown) : shown_{shown} {}
+  /// `terminal`: a descriptor; the same that others print to, or the line would come among what they print.
+  explicit ProgressLine(bool shown, int terminal = 2) : shown_{shown}, terminal_{terminal} {}
   ~ProgressLine();
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
@@ -42,8 +42,11 @@ class ProgressLine {
   [[nodiscard]] bool is_due();
   void show(const std::string& text);
 
+  void write(const std::string& text) const;
+
   using Clock = std::chrono::steady_clock;
   bool shown_;
+  int terminal_;
   bool dirty_ = false;
   Clock::time_point begin_ = Clock::now();
   Clock::time_point next_ = begin_ + std::chrono::seconds{1};
