@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <echelon/analysis/precision.hpp>
 #include <echelon/analysis/study.hpp>
 #include <echelon/base/error.hpp>
 #include <echelon/base/number.hpp>
@@ -267,41 +268,71 @@ void tell_failures(const std::vector<study::Run>& runs) {
   }
 }
 
-ExitCode conclude(const StudyCommand& command, const study::Store& store, const study::Conclusion& conclusion) {
-  const std::vector<study::Run>& runs = store.runs();
-  const Plan& plan = command.plan;
-  const bool any = std::ranges::any_of(runs, [](const study::Run& run) { return run.succeeded() && !run.warmup; });
-  tell_failures(runs);
-  if (any) {
-    analysis::StudyOptions options;
-    options.scaling = plan.weak.empty() ? analysis::Scaling::strong : analysis::Scaling::weak;
-    options.bootstrap.seed = plan.seed;
-    const std::vector<analysis::StudyPoint> points = study::study_points(plan, runs);
-    const auto has_runs = [&](const analysis::StudyPoint& point) {
-      return point.ranks == plan.baseline && !point.runs.empty();
-    };
-    if (plan.baseline && std::ranges::any_of(points, has_runs)) {
-      options.baseline_ranks = plan.baseline;
-    } else if (plan.baseline) {
-      tell(fmt::format("note: the baseline, {}, has no run; speedup is against the smallest point that has",
-                       label({*plan.baseline, 1})));
-    }
-    const analysis::Study study = analysis::analyse(points, options);
-    if (!command.quiet) {
-      report::write_output("-", report::study_table(study) + "\n");
-      for (const std::string& warning : study.warnings) tell("note: " + warning);
-    }
+/// How the runs became what is analysed.
+analysis::StudyOptions analysis_options(const Plan& plan, const std::vector<analysis::StudyPoint>& points) {
+  analysis::StudyOptions options;
+  options.scaling = plan.weak.empty() ? analysis::Scaling::strong : analysis::Scaling::weak;
+  options.bootstrap.seed = plan.seed;
+  const auto is_base = [&](const analysis::StudyPoint& point) {
+    return point.ranks == plan.baseline && !point.runs.empty();
+  };
+  if (plan.baseline && std::ranges::any_of(points, is_base)) {
+    options.baseline_ranks = plan.baseline;
+  } else if (plan.baseline) {
+    tell(fmt::format("note: the baseline, {}, has no run; speedup is against the smallest point that has",
+                     label({*plan.baseline, 1})));
   }
+  return options;
+}
+
+/// Points, as in "4 ranks, 8 ranks".
+template <typename Condition>
+std::string labels(const std::vector<analysis::StudyPoint>& points, Condition holds) {
+  std::string text;
+  for (const analysis::StudyPoint& point : points) {
+    if (holds(point)) text += (text.empty() ? "" : ", ") + label({point.ranks, point.threads});
+  }
+  return text;
+}
+
+/// Says what is not as it was to be. False: some points failed, or have no run.
+bool tell_shortcomings(const Plan& plan, const std::vector<analysis::StudyPoint>& points,
+                       const study::Conclusion& conclusion) {
   if (conclusion.budget_is_spent) tell("note: the budget is spent; the study ends here");
+  if (plan.precision) {
+    const std::string wide = labels(points, [&](const analysis::StudyPoint& point) {
+      std::vector<double> times_s;
+      for (const analysis::StudyRun& run : point.runs) times_s.push_back(run.time_s);
+      const auto reached = analysis::precision(times_s, {.target = *plan.precision, .most = plan.max_repeat});
+      return reached.verdict != analysis::Verdict::precise && !times_s.empty();
+    });
+    if (!wide.empty()) tell(fmt::format("note: not within {:.3g} %: {}", 100 * *plan.precision, wide));
+  }
   for (const std::size_t point : conclusion.given_up) {
     tell(fmt::format("{}: given up after two failures in a row", label(study::points(plan)[point])));
   }
+  const std::string unmeasured = labels(points, [](const analysis::StudyPoint& point) { return point.runs.empty(); });
+  if (conclusion.given_up.empty() && !unmeasured.empty()) tell("no measured run: " + unmeasured);
+  return conclusion.given_up.empty() && unmeasured.empty();
+}
+
+ExitCode conclude(const StudyCommand& command, const study::Store& store, const study::Conclusion& conclusion) {
+  const Plan& plan = command.plan;
+  const std::vector<analysis::StudyPoint> points = study::study_points(plan, store.runs());
+  const bool any = std::ranges::any_of(points, [](const auto& point) { return !point.runs.empty(); });
+  tell_failures(store.runs());
+  if (any && !command.quiet) {
+    const analysis::Study study = analysis::analyse(points, analysis_options(plan, points));
+    report::write_output("-", report::study_table(study) + "\n");
+    for (const std::string& warning : study.warnings) tell("note: " + warning);
+  }
+  const bool is_whole = tell_shortcomings(plan, points, conclusion);
   report::write_output("-", command.out + "\n");
   if (!any) {
     tell("no run succeeded: there is nothing to show");
     return ExitCode::broken;
   }
-  return conclusion.given_up.empty() ? ExitCode::done : ExitCode::tasks_failed;
+  return is_whole ? ExitCode::done : ExitCode::tasks_failed;
 }
 
 ExitCode run(const StudyCommand& command) {
