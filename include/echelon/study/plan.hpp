@@ -43,7 +43,7 @@ struct Plan {
 /// Throws base::UsageError, naming the option.
 void check(const Plan& plan);
 
-/// Whole numbers as a list: 1,2,4,8 or 1-4 or 1..64:x2 or 0..12:+4, and these joined by commas; ascending, each once.
+/// Whole numbers as a list: 1,2,4,8 or 1-4 or 1..64:x2 or 12..48:+12, and these joined by commas; ascending, each once.
 /// Throws base::UsageError.
 [[nodiscard]] std::vector<std::uint64_t> parse_counts(std::string_view text, std::uint64_t max);
 
