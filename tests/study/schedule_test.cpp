@@ -1,7 +1,9 @@
 // Which run is next, decided from the plan and the runs that have ended.
+#include <functional>
 #include <map>
 #include <random>
 #include <set>
+#include <stdexcept>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -87,7 +89,8 @@ TEST(schedule, failed_run_is_repeated_once_and_the_study_goes_on) {
   EXPECT_TRUE(failed);
   ASSERT_EQ(tasks.size(), 7U);
   for (std::size_t at = 1; at < tasks.size(); ++at) {
-    if (tasks[at].attempt == 2) EXPECT_EQ(tasks[at], (Task{tasks[at - 1].point, tasks[at - 1].block, false, 2}));
+    if (tasks[at].attempt == 1) continue;
+    EXPECT_EQ(tasks[at], (Task{tasks[at - 1].point, tasks[at - 1].block, false, 2}));
   }
   EXPECT_EQ(schedule.states()[1].failures, 1U);
   EXPECT_EQ(schedule.states()[1].times_s.size(), 3U);
