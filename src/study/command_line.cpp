@@ -153,7 +153,9 @@ CommandLine command_line(const Plan& plan, const Point& point, const std::string
   const std::string ranks = std::to_string(point.ranks);
   const std::string threads = std::to_string(point.threads);
   CommandLine line{.folder = plan.folder, .own_workload = workload != nullptr};
-  line.environment = {{"OMP_NUM_THREADS", threads}, {record_variable, record_file}};
+  line.environment = {{"OMP_NUM_THREADS", threads}};
+  // A workload is told by an option: the commands that map runs must not take the file for theirs.
+  if (workload == nullptr) line.environment.emplace_back(record_variable, record_file);
   Words program = command_at(plan, point);
   const bool by_srun = plan.launcher == "srun" || (plan.launcher == "auto" && machine.in_slurm && workload == nullptr);
   const bool by_echelon = workload != nullptr && (plan.launcher == "auto" || plan.launcher == "mpirun");

@@ -89,6 +89,8 @@ TEST(command_line, environment_says_threads_and_where_a_record_may_go) {
   const CommandLine line = line_of({"./solver"});
   EXPECT_THAT(line.environment, Contains(Pair("OMP_NUM_THREADS", "2")));
   EXPECT_THAT(line.environment, Contains(Pair("ECHELON_RECORD", "/d/record.json")));
+  EXPECT_THAT(line_of({"map", "true"}).environment, ElementsAre(Pair("OMP_NUM_THREADS", "2")))
+      << "what map runs would take it for its own";
 }
 
 TEST(command_line, text_is_for_a_shell) {

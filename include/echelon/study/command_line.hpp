@@ -10,8 +10,9 @@
 
 namespace echelon::study {
 
-/// In the environment of every run: a program that writes its record (echelon.record/1) to this file has its own times
-/// and those of its ranks in the study. For ranks on other nodes the folder must be theirs too.
+/// In the environment of every run of a program that is no workload: one that writes its record (echelon.record/1) to
+/// this file has its own times and those of its ranks in the study. For ranks on other nodes the folder must be theirs
+/// too.
 inline constexpr const char* record_variable = "ECHELON_RECORD";
 
 /// What is started for one run.
