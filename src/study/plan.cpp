@@ -145,13 +145,13 @@ void check_counts(const char* option, const std::vector<std::uint64_t>& values) 
 }  // namespace
 
 std::vector<Point> points(const Plan& plan) {
-  std::set<Point> all;
+  std::vector<Point> all;
   for (const std::uint64_t ranks : plan.ranks) {
-    for (const std::uint64_t threads : plan.threads) all.insert({ranks, threads});
+    for (const std::uint64_t threads : plan.threads) all.push_back({ranks, threads});
   }
-  std::vector<Point> sorted{all.begin(), all.end()};
-  std::ranges::stable_sort(sorted, {}, [](const Point& point) { return std::pair{point.processors(), point.ranks}; });
-  return sorted;
+  std::ranges::sort(all, {}, [](const Point& point) { return std::pair{point.processors(), point.ranks}; });
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
 }
 
 void check(const Plan& plan) {

@@ -42,7 +42,7 @@ std::vector<std::string> changed_environment(const CommandLine& line) {
       entries.push_back(text);
     }
   }
-  for (const auto& [name, value] : line.environment) entries.push_back(name + "=" + value);
+  for (const auto& [name, value] : line.environment) entries.push_back(fmt::format("{}={}", name, value));
   return entries;
 }
 

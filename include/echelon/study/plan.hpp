@@ -1,6 +1,5 @@
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -15,7 +14,7 @@ struct Point {
   std::uint64_t threads = 1;  ///< a rank
 
   [[nodiscard]] std::uint64_t processors() const noexcept { return ranks * threads; }
-  auto operator<=>(const Point&) const = default;
+  bool operator==(const Point&) const = default;
 };
 
 /// What a study is to measure, as plan.json keeps it: all that its runs and their order follow from.
