@@ -48,11 +48,11 @@ master_bytes() {
 inputs=$work/inputs
 say "Measuring: $rounds rounds"
 for ((round = 0; round < rounds; ++round)); do
-  take map whole "${map[@]}" true
   take xargs whole xargs -P2 -n1 true
-  take parallel whole parallel -j2 true
+  take map whole "${map[@]}" true
   take journal with new.journal --journal "$work/new.journal"
   take output with new.out --output "$work/new.out"
+  take parallel whole parallel -j2 true
   inputs=$work/sleeps take sleep whole "${map[@]}" sleep
   inputs=$work/sleeps take xargs_sleep whole xargs -P2 -n1 sleep
 done
