@@ -19,7 +19,7 @@
 #include <echelon/study/conduct.hpp>
 
 #include "app.hpp"
-#include "study_view.hpp"
+#include "study_messages.hpp"
 
 namespace echelon::cli {
 namespace {

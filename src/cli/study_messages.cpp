@@ -1,4 +1,4 @@
-#include "study_view.hpp"
+#include "study_messages.hpp"
 
 #include <algorithm>
 
