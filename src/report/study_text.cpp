@@ -37,6 +37,7 @@ std::string head_text(const StudyView& view) {
                                 repetition_words(view)));
   if (const std::string machine = machine_words(view); !machine.empty()) text += paragraph(machine);
   if (const std::string software = software_words(view); !software.empty()) text += paragraph(software);
+  if (!view.command_line.empty()) text += printable(view.command_line) + '\n';
   return text;
 }
 
@@ -99,7 +100,11 @@ std::string factor_table(const StudyView& view) {
 
 std::string percent(double fraction) { return fmt::format("{:+.1f} %", 100 * fraction); }
 
-std::string significant(double value) { return std::isfinite(value) ? fmt::format("{:.3g}", value) : "-"; }
+/// Nothing that a study can tell from 0 is shown as if it could.
+std::string significant(double value) {
+  if (!std::isfinite(value)) return "-";
+  return std::abs(value) < 1e-9 ? "0" : fmt::format("{:.3g}", value);
+}
 
 std::string model_table(const analysis::Study& study) {
   Table table{{{"model", left},
@@ -117,19 +122,17 @@ std::string model_table(const analysis::Study& study) {
       if (hold_out->predicted.interval) held += hold_out->within_interval ? ", within" : ", outside";
     }
     const auto peak = model.peak_processors();
-    bool is_first = true;
+    std::string name = fmt::format("{}{}", analysis::name(model.kind()), study.preferred == m ? " *" : "");
+    std::string residual =
+        model.degrees_of_freedom() > 0 ? fmt::format("{:.2f} %", 100 * model.relative_residual()) : "-";
+    std::string least = peak ? fmt::format("{:.0f}", *peak) : "-";
     for (const analysis::Coefficient& coefficient : model.coefficients()) {
       std::string value = significant(coefficient.value);
       if (const auto& i = coefficient.interval) {
         value += fmt::format(" [{}, {}]", significant(i->lower), significant(i->upper));
       }
-      std::string name{analysis::name(model.kind())};
-      if (study.preferred == m) name += " *";
-      table.add(
-          {is_first ? name : "", std::string{coefficient.symbol}, value,
-           is_first && model.degrees_of_freedom() > 0 ? fmt::format("{:.2f} %", 100 * model.relative_residual()) : "",
-           is_first && peak ? fmt::format("{:.0f}", *peak) : "", is_first ? held : ""});
-      is_first = false;
+      table.add({name, std::string{coefficient.symbol}, value, residual, least, held});
+      for (std::string* once : {&name, &residual, &least, &held}) once->clear();
     }
   }
   std::string text = "\n" + table.text();

@@ -150,21 +150,24 @@ std::string failed_points(const StudyView& view) {
 
 std::string wrapped(std::string_view text, std::size_t width, std::string_view indent) {
   std::string result;
-  std::size_t used = 0;
-  while (!text.empty()) {
+  std::size_t used = 0;  // of the line
+  bool is_first = true;  // word
+  for (bool more = true; more;) {
     const std::size_t blank = text.find(' ');
+    more = blank != std::string_view::npos;
     const std::string_view word = text.substr(0, blank);
-    if (used > 0 && used + 1 + word.size() > width) {
+    text.remove_prefix(more ? blank + 1 : text.size());
+    if (!is_first && used + 1 + word.size() > width && used > indent.size()) {
       result += '\n';
       result += indent;
       used = indent.size();
-    } else if (used > 0) {
+    } else if (!is_first) {
       result += ' ';
       ++used;
     }
     result += word;
     used += word.size();
-    text.remove_prefix(blank == std::string_view::npos ? text.size() : blank + 1);
+    is_first = false;
   }
   return result;
 }
