@@ -46,13 +46,13 @@ double least_p_value(std::size_t n, std::size_t m) {
 
 double p_value(const std::vector<double>& first_s, const std::vector<double>& second_s,
                const BootstrapOptions& options) {
-  const std::vector<std::vector<double>> samples{first_s, second_s};
+  const std::vector<std::vector<double>> samples{second_s, first_s};  // as ratio_of_medians has them: the same draws
   const auto medians = resampled_medians(samples, options);
   std::size_t not_above = 0;
   std::size_t not_below = 0;
   for (std::size_t b = 0; b < options.resamples; ++b) {
-    if (medians[1][b] <= medians[0][b]) ++not_above;
-    if (medians[1][b] >= medians[0][b]) ++not_below;
+    if (medians[0][b] <= medians[1][b]) ++not_above;
+    if (medians[0][b] >= medians[1][b]) ++not_below;
   }
   const auto tail = static_cast<double>(std::min(not_above, not_below) + 1);
   const double inverted = 2 * tail / static_cast<double>(options.resamples + 1);

@@ -135,7 +135,7 @@ std::string model_table(const analysis::Study& study) {
       for (std::string* once : {&name, &residual, &least, &held}) once->clear();
     }
   }
-  std::string text = "\n" + table.text();
+  std::string text = '\n' + table.text();
   text += "held out: the models, fitted without it, predict the largest point so far off";
   text += ", within or outside their interval\n";
   if (study.preferred) text += "* the smallest AICc\n";

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 #include <vector>
 
@@ -14,7 +15,6 @@
 namespace echelon::analysis {
 namespace {
 
-using testing::DoubleNear;
 using testing::ElementsAre;
 using testing::Pointwise;
 
