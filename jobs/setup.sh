@@ -28,6 +28,7 @@ header:CLI/CLI.hpp                      libcli11-dev             cli11-devel    
 header:fmt/format.h                     libfmt-dev               fmt-devel           fmt
 header:nlohmann/json.hpp                nlohmann-json3-dev       json-devel          nlohmann-json
 header:hwloc.h                          libhwloc-dev             hwloc-devel         hwloc
+header:muParser.h                       libmuparser-dev          muParser-devel      muparser
 TABLE
       ;;
     test) cat <<'TABLE'

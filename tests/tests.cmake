@@ -85,6 +85,7 @@ echelon_test(NAME report.compare_text TIMEOUT 60)
 echelon_test(NAME report.csv TIMEOUT 60)
 echelon_test(NAME report.gnuplot TIMEOUT 60)
 echelon_test(NAME report.table TIMEOUT 60)
+echelon_test(NAME report.study TIMEOUT 60)
 echelon_test(NAME report.output_file TIMEOUT 60)
 echelon_test(NAME report.progress TIMEOUT 60)
 echelon_test(NAME report.map TIMEOUT 60)
@@ -93,6 +94,14 @@ echelon_test(NAME report.study_text TIMEOUT 60)
 echelon_test(NAME report.tidy_csv TIMEOUT 60)
 echelon_test(NAME report.trace TIMEOUT 60)
 target_link_libraries(report_trace_test PRIVATE nlohmann_json::nlohmann_json)
+
+# Scaling studies: the driver, with fakes and with real processes.
+echelon_test(NAME study.plan TIMEOUT 60)
+echelon_test(NAME study.command_line TIMEOUT 60)
+echelon_test(NAME study.schedule TIMEOUT 60)
+echelon_test(NAME study.store TIMEOUT 60)
+echelon_test(NAME study.conduct TIMEOUT 60)
+echelon_test(NAME study.process TIMEOUT 60)
 
 # The files of map: what is left of them after a run was cut short anywhere.
 echelon_test(NAME map.journal_file TIMEOUT 300)
@@ -113,6 +122,7 @@ echelon_test(NAME cli.log TIMEOUT 180 PROCESSORS 2 LABEL cli DEFINES ${program_u
 echelon_test(NAME cli.loss TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.journal TIMEOUT 120 PROCESSORS 2 LABEL cli LAYERS map DEFINES ${program_under_test})
 echelon_test(NAME cli.report TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.study TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.readme TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test}
              "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
 echelon_test(NAME cli.nodes TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})

@@ -101,7 +101,8 @@ std::string parse_complaint(CLI::App& program, const CLI::ParseError& error) {
   session.leave(ExitCode::broken);
 }
 
-/// Where the words begin that follow the options of `map`: the command that it runs, whose own options are not ours.
+/// Where the words begin that follow the options of `map` or `study`: the command that it runs, whose own options are
+/// not ours.
 /// The size where there are none.
 std::size_t words_begin(CLI::App& program, const std::vector<std::string>& arguments) {
   const auto takes_value = [](const CLI::App& app, const std::string& name) {
@@ -113,8 +114,8 @@ std::size_t words_begin(CLI::App& program, const std::vector<std::string>& argum
     const std::string& argument = arguments[at];
     const bool is_option = argument.size() > 1 && argument.front() == '-';
     if (!is_option && app == &program) {
-      if (argument != "map") return arguments.size();
-      app = program.get_subcommand("map");
+      if (argument != "map" && argument != "study") return arguments.size();
+      app = program.get_subcommand(argument);
     } else if (!is_option) {
       return at;
     } else if (argument == "--") {
@@ -190,6 +191,7 @@ int run(int argc, char** argv, workloads::Account& account) {
   add_log(program, command);
   add_map(program, command);
   add_journal(program, command);
+  add_study(program, command);
   add_report(program, command);
   add_info(program, command);
 

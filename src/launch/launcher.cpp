@@ -436,8 +436,7 @@ std::vector<std::string> mpirun_command(const LaunchPlan& plan, const std::vecto
     add({"--host", "localhost:" + std::to_string(plan.ranks), "--mca", "plm", "isolated"});
     if (!plan.user_chose_transport) add({"--mca", "pml", "ob1", "--mca", "btl", "self,vader"});
   } else {
-    // What become() sets; mpirun hands its environment on to the ranks of its own node only.
-    add({"-x", launched_variable, "-x", "OMP_WAIT_POLICY"});
+    for (const std::string& variable : plan.variables) add({"-x", variable});
     if (plan.stops_by_itself) add({"-x", starter_variable, "-x", base::user_variables});
   }
   // Without its states mpirun would not say that a rank was lost, nor wait less long for what never comes.
@@ -456,6 +455,14 @@ std::vector<std::string> mpirun_command(const LaunchPlan& plan, const std::vecto
   }
   command.insert(command.end(), program.begin(), program.end());
   return command;
+}
+
+std::vector<std::string> mpirun_command_here(std::uint64_t ranks, std::uint64_t threads,
+                                             const std::vector<std::string>& variables,
+                                             const std::vector<std::string>& program) {
+  LaunchPlan plan = plan_here({.ranks = ranks, .threads = threads, .program = program});
+  plan.variables = variables;
+  return mpirun_command(plan, program);
 }
 
 std::string this_executable() {

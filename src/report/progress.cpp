@@ -13,14 +13,14 @@ namespace {
 
 constexpr const char* wipe_line = "\r\x1b[K";
 
+}  // namespace
+
 std::string time_text(double seconds) {
   const auto whole = static_cast<std::uint64_t>(std::llround(std::clamp(seconds, 0.0, 1e9)));
   if (whole < 60) return fmt::format("{} s", whole);
   if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
   return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
 }
-
-}  // namespace
 
 std::string progress_text(double done, std::chrono::duration<double> elapsed) {
   const std::string percent = fmt::format("{:.0f} % done", 100 * std::clamp(done, 0.0, 1.0));
@@ -56,6 +56,10 @@ void ProgressLine::update(double done) {
 
 void ProgressLine::update(const TaskProgress& tasks) {
   if (is_due()) show(progress_text(tasks, Clock::now() - begin_));
+}
+
+void ProgressLine::update(const std::string& text) {
+  if (is_due()) show(text);
 }
 
 void ProgressLine::clear() {

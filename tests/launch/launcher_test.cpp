@@ -71,6 +71,11 @@ TEST(mpirun_command, in_an_allocation_the_scheduler_places_ranks) {
             "mpirun -n 64 -x ECHELON_LAUNCHED -x OMP_WAIT_POLICY --map-by slot:PE=8 --bind-to core prog --points 1e9");
 }
 
+TEST(mpirun_command, other_programs_variables_go_to_other_nodes) {
+  EXPECT_EQ(command({.ranks = 4, .in_allocation = true, .variables = {"OMP_NUM_THREADS"}}),
+            "mpirun -n 4 -x OMP_NUM_THREADS --map-by slot:PE=1 --bind-to core prog --points 1e9");
+}
+
 TEST(mpirun_command, job_that_outlives_ranks_is_watched) {
   EXPECT_EQ(command({.ranks = 2, .outlives_ranks = true, .usable_cpus = 4, .usable_cores = 4}),
             "mpirun -n 2 --host localhost:2 --mca plm isolated --mca pml ob1 --mca btl self,vader --enable-recovery "

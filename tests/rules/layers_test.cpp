@@ -32,10 +32,11 @@ const std::map<std::string, std::set<std::string>>& layers() {
       {"map", {"base", "schedule", "farm", "measure", "analysis", "comm", "command"}},
       {"shared", {"base", "comm"}},
       {"app", {"base", "measure", "comm", "launch", "pool"}},
+      {"study", {"base", "measure", "analysis"}},
       {"report", {"base", "measure", "analysis"}},
       {"cli",
        {"base", "numeric", "schedule", "farm", "measure", "analysis", "comm", "launch", "workloads", "report", "pool",
-        "shared", "app", "command", "map"}},
+        "shared", "app", "command", "map", "study"}},
       {"echelon.hpp", {"base", "schedule", "measure", "comm", "pool", "shared", "app"}},
   };
   return table;

@@ -34,10 +34,17 @@ struct LaunchPlan {
   bool all_cpus_of_machine = true;    ///< this process is not confined to some of them
   bool in_allocation = false;         ///< a scheduler says where the ranks go
   bool user_chose_transport = false;  ///< OMPI_MCA_pml or OMPI_MCA_btl is set
+  /// In an allocation: what mpirun hands on to ranks of other nodes; those on its own have its whole environment.
+  std::vector<std::string> variables{"ECHELON_LAUNCHED", "OMP_WAIT_POLICY"};
 };
 
 /// The command that starts `program` as ranks under Open MPI's mpirun.
 [[nodiscard]] std::vector<std::string> mpirun_command(const LaunchPlan& plan, const std::vector<std::string>& program);
+
+/// The same for a program that is not to know of Echelon, started here.
+[[nodiscard]] std::vector<std::string> mpirun_command_here(std::uint64_t ranks, std::uint64_t threads,
+                                                           const std::vector<std::string>& variables,
+                                                           const std::vector<std::string>& program);
 
 /// The executable that this process runs.
 [[nodiscard]] std::string this_executable();

@@ -20,6 +20,9 @@ struct TaskProgress {
 /// "120 of 5000 done, 3 failed, 42 s left", from the pace of this run.
 [[nodiscard]] std::string progress_text(const TaskProgress& tasks, std::chrono::duration<double> elapsed);
 
+/// As in "42 s" or "3 h 05 min".
+[[nodiscard]] std::string time_text(double seconds);
+
 /// One line on a terminal, rewritten a few times a second from the first second on, and wiped at the end.
 class ProgressLine {
  public:
@@ -31,6 +34,7 @@ class ProgressLine {
 
   void update(double done);
   void update(const TaskProgress& tasks);
+  void update(const std::string& text);
   /// Wiped, until the next update: something else is printed.
   void clear();
 

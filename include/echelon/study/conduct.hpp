@@ -1,0 +1,37 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <echelon/study/command_line.hpp>
+#include <echelon/study/process.hpp>
+#include <echelon/study/schedule.hpp>
+#include <echelon/study/store.hpp>
+
+namespace echelon::study {
+
+/// What a study needs of the world; tests have a world of their own.
+struct World {
+  Machine machine;
+  std::function<Ending(const CommandLine&, const Store::Places&)> launch;
+  std::function<bool()> stop_asked;
+  std::function<std::string()> utc_now;
+  std::string host;
+  std::uint64_t cpus_allowed = 0;  ///< on this host
+  ReadRecord read_record;
+  /// After every run, and once before the first.
+  std::function<void(const Schedule&)> progress = [](const Schedule&) {};
+};
+
+struct Conclusion {
+  bool stopped = false;               ///< before its end
+  bool budget_is_spent = false;       ///< its end
+  std::vector<std::size_t> given_up;  ///< points
+};
+
+/// Does what is left of a study, each run kept before the next begins. Throws base::UsageError where the runs that the
+/// store has are not those that the plan begins with.
+[[nodiscard]] Conclusion conduct(const Plan& plan, Store& store, const World& world);
+
+}  // namespace echelon::study

@@ -1,0 +1,167 @@
+#include "study_messages.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include <echelon/analysis/precision.hpp>
+#include <echelon/analysis/study.hpp>
+#include <echelon/report/output_file.hpp>
+#include <echelon/report/table.hpp>
+
+#include "app.hpp"
+
+namespace echelon::cli {
+namespace {
+
+using base::ExitCode;
+using study::Plan;
+using study::Schedule;
+
+std::string label(const study::Point& point) { return analysis::label(point.ranks, point.threads); }
+
+std::string plural(std::uint64_t count, const char* noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+std::string cost_text(const study::Cost& cost) {
+  return fmt::format("{}{}, about {}, {:.3g} core-hours", cost.at_most ? "at most " : "", plural(cost.runs, "run"),
+                     report::time_text(cost.wall_s), cost.core_hours);
+}
+
+void tell_failures(const std::vector<study::Run>& runs) {
+  for (const study::Run& run : runs) {
+    if (run.succeeded()) continue;
+    tell(fmt::format("run {} ({}{}) failed: {}", run.seq, label({run.ranks, run.threads}),
+                     run.attempt == 2 ? ", again" : "", run.error));
+  }
+}
+
+/// How the runs became what is analysed.
+analysis::StudyOptions analysis_options(const Plan& plan, const std::vector<analysis::StudyPoint>& points) {
+  analysis::StudyOptions options;
+  options.scaling = plan.weak.empty() ? analysis::Scaling::strong : analysis::Scaling::weak;
+  options.bootstrap.seed = plan.seed;
+  const auto is_base = [&](const analysis::StudyPoint& point) {
+    return point.ranks == plan.baseline && !point.runs.empty();
+  };
+  if (plan.baseline && std::ranges::any_of(points, is_base)) {
+    options.baseline_ranks = plan.baseline;
+  } else if (plan.baseline) {
+    tell(fmt::format("note: the baseline, {}, has no run; speedup is against the smallest point that has",
+                     label({*plan.baseline, 1})));
+  }
+  return options;
+}
+
+/// Points, as in "4 ranks, 8 ranks".
+template <typename Condition>
+std::string labels(const std::vector<analysis::StudyPoint>& points, Condition holds) {
+  std::string text;
+  for (const analysis::StudyPoint& point : points) {
+    if (holds(point)) text += (text.empty() ? "" : ", ") + label({point.ranks, point.threads});
+  }
+  return text;
+}
+
+/// Says what is not as it was to be. False: some points failed, or have no run.
+bool tell_shortcomings(const Plan& plan, const std::vector<analysis::StudyPoint>& points,
+                       const study::Conclusion& conclusion) {
+  if (conclusion.budget_is_spent) tell("note: the budget is spent; the study ends here");
+  if (plan.precision) {
+    const std::string wide = labels(points, [&](const analysis::StudyPoint& point) {
+      std::vector<double> times_s;
+      for (const analysis::StudyRun& run : point.runs) times_s.push_back(run.time_s);
+      const auto reached = analysis::precision(times_s, {.target = *plan.precision, .most = plan.max_repeat});
+      return reached.verdict != analysis::Verdict::precise && !times_s.empty();
+    });
+    if (!wide.empty()) tell(fmt::format("note: not within {:.3g} %: {}", 100 * *plan.precision, wide));
+  }
+  for (const std::size_t point : conclusion.given_up) {
+    tell(fmt::format("{}: given up after two failures in a row", label(study::points(plan)[point])));
+  }
+  const std::string unmeasured = labels(points, [](const analysis::StudyPoint& point) { return point.runs.empty(); });
+  if (conclusion.given_up.empty() && !unmeasured.empty()) tell("no measured run: " + unmeasured);
+  return conclusion.given_up.empty() && unmeasured.empty();
+}
+
+}  // namespace
+
+std::string study_estimate(const Schedule& schedule, std::optional<double> guess_s) {
+  const bool any_known =
+      std::ranges::any_of(schedule.states(), [](const auto& state) { return !state.elapsed_s.empty(); });
+  if (const auto cost = study::cost_left(schedule)) return cost_text(*cost) + " to come, by the runs so far";
+  if (const auto cost = study::cost_left(schedule, guess_s)) {
+    return cost_text(*cost) +
+           fmt::format(" to come, by --guess and ideal scaling{}", any_known ? " where a point has no run yet" : "");
+  }
+  std::uint64_t runs = 0;
+  for (std::size_t point = 0; point < schedule.points().size(); ++point) runs += schedule.runs_left(point);
+  return fmt::format("{}{} to come; what they cost is said once each point has run (or give --guess)",
+                     schedule.plan().precision ? "at most " : "", plural(runs, "run"));
+}
+
+StudyWatcher::StudyWatcher(std::optional<double> guess_s, bool quiet)
+    : guess_s_{guess_s}, quiet_{quiet}, line_{has_terminal() && !quiet} {}
+
+void StudyWatcher::update(const Schedule& schedule) {
+  const auto cost = study::cost_left(schedule);
+  left_s_ = cost ? std::optional{cost->wall_s} : std::nullopt;
+  since_ = std::chrono::steady_clock::now();
+  const auto next = schedule.next();
+  std::uint64_t ended = 0;
+  std::uint64_t left = 0;
+  for (std::size_t point = 0; point < schedule.points().size(); ++point) {
+    const Schedule::PointState& state = schedule.states()[point];
+    ended += state.elapsed_s.size() + state.failures;
+    left += schedule.runs_left(point);
+  }
+  text_ = next ? fmt::format("run {} of {}{}, {} {}: {}", ended + 1, schedule.plan().precision ? "at most " : "",
+                             ended + left, next->warmup ? "warm-ups" : "block", next->block,
+                             label(schedule.points()[next->point]))
+               : std::string{};
+  // First what is known before any run, then, once, what is known of all points.
+  const bool is_known = cost.has_value();
+  if (!quiet_ && schedule.next() && (!said_ || (is_known && !said_known_))) {
+    line_.clear();
+    tell(study_estimate(schedule, guess_s_));
+    said_ = true;
+    said_known_ = is_known;
+  }
+  tick();
+}
+
+void StudyWatcher::tick() {
+  if (text_.empty()) return;
+  std::string text = text_;
+  if (left_s_) {
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - since_;
+    text += fmt::format(", {} left", report::time_text(*left_s_ - elapsed.count()));
+  }
+  line_.update(text);
+}
+
+void tell_study_stopped(const std::vector<study::Run>& runs, const std::string& out) {
+  tell(fmt::format("stopped after {}; go on with: echelon study --resume --out {}", plural(runs.size(), "run"), out));
+}
+
+ExitCode conclude_study(const Plan& plan, const std::vector<study::Run>& runs, const study::Conclusion& conclusion,
+                        const std::string& out, bool quiet) {
+  const std::vector<analysis::StudyPoint> points = study::study_points(plan, runs);
+  const bool any = std::ranges::any_of(points, [](const auto& point) { return !point.runs.empty(); });
+  tell_failures(runs);
+  if (any && !quiet) {
+    const analysis::Study study = analysis::analyse(points, analysis_options(plan, points));
+    report::write_output("-", report::study_table(study) + "\n");
+    for (const std::string& warning : study.warnings) tell("note: " + warning);
+  }
+  const bool is_whole = tell_shortcomings(plan, points, conclusion);
+  report::write_output("-", out + "\n");
+  if (!any) {
+    tell("no run succeeded: there is nothing to show");
+    return ExitCode::broken;
+  }
+  return is_whole ? ExitCode::done : ExitCode::tasks_failed;
+}
+
+}  // namespace echelon::cli

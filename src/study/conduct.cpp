@@ -1,0 +1,134 @@
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+#include <echelon/base/error.hpp>
+#include <echelon/study/conduct.hpp>
+
+#include "files.hpp"
+
+namespace echelon::study {
+namespace {
+
+/// The last lines of standard error, as far as they say something.
+std::string last_words(const std::string& err_file) {
+  constexpr std::size_t most_bytes = 2000;
+  constexpr std::size_t most_lines = 10;
+  std::string text = read_tail(err_file, most_bytes);
+  if (text.size() == most_bytes) text.erase(0, text.find('\n') + 1);  // not the end of a line
+  text.erase(text.find_last_not_of(" \t\r\n") + 1);
+  std::size_t begin = text.size();
+  for (std::size_t lines = 0; lines < most_lines && begin != std::string::npos && begin > 0; ++lines) {
+    begin = text.rfind('\n', begin - 1);
+  }
+  return begin == std::string::npos || begin == 0 ? text : text.substr(begin + 1);
+}
+
+std::string how_it_ended(const Ending& ending) {
+  if (!ending.start_error.empty()) return ending.start_error;
+  if (ending.signal != 0) return fmt::format("ended by signal {} ({})", ending.signal, strsignal(ending.signal));
+  return fmt::format("ended with status {}", ending.exit_code);
+}
+
+/// Takes over what the run recorded itself. Why that is not as it must be; empty where it is.
+std::string take_record(Run& run, const std::string& file, bool is_needed, const ReadRecord& read_record) {
+  std::string text;
+  try {
+    text = read_file(file);
+  } catch (const std::runtime_error&) {
+    return is_needed ? "it left no record" : "";
+  }
+  if (text.empty() && !is_needed) return "";
+  try {
+    run.record = read_record(text);
+    run.record_json = std::move(text);
+    return "";
+  } catch (const std::exception& e) {
+    return fmt::format("its record cannot be read: {}", e.what());
+  }
+}
+
+Run make_run(const Task& task, const Point& point, const CommandLine& line, const Ending& ending,
+             const Store::Places& places, const World& world) {
+  Run run{.block = task.block,
+          .ranks = point.ranks,
+          .threads = point.threads,
+          .warmup = task.warmup,
+          .attempt = task.attempt,
+          .argv = line.argv,
+          .launch_to_exit_s = ending.launch_to_exit_s,
+          .cpu_s = ending.cpu_s,
+          .exit_code = ending.exit_code,
+          .signal = ending.signal,
+          .host = world.host,
+          .cpus_allowed = line.cpu_is_known ? world.cpus_allowed : 0};
+  if (!ending.start_error.empty() || ending.exit_code != 0 || ending.signal != 0) {
+    const std::string words = last_words(places.err);
+    run.error = how_it_ended(ending) + (words.empty() ? "" : ": " + words);
+    return run;
+  }
+  run.error = take_record(run, places.record, line.own_workload, world.read_record);
+  if (run.error.empty() && !(time_s(run) > 0)) run.error = "its time is not above 0";
+  return run;
+}
+
+Result result_of(const Run& run) { return {run.succeeded(), run.succeeded() ? time_s(run) : 0, run.launch_to_exit_s}; }
+
+/// The schedule after the runs that the store has.
+Schedule replay(const Plan& plan, const std::vector<Run>& runs) {
+  Schedule schedule{plan};
+  for (const Run& run : runs) {
+    const std::optional<Task> task = schedule.next();
+    const auto is = [&](const Task& t) {
+      return Point{run.ranks, run.threads} == schedule.points()[t.point] &&
+             Task{t.point, run.block, run.warmup, run.attempt} == t;
+    };
+    if (!task || !is(*task)) {
+      throw base::UsageError(fmt::format(
+          "--resume: run {} is not the one that the plan has there; give the folder as the study left it, or another",
+          run.seq));
+    }
+    schedule.finish(result_of(run));
+  }
+  return schedule;
+}
+
+}  // namespace
+
+Conclusion conduct(const Plan& plan, Store& store, const World& world) {
+  Schedule schedule = replay(plan, store.runs());
+  Conclusion conclusion;
+  world.progress(schedule);
+  while (const std::optional<Task> task = schedule.next()) {
+    if (world.stop_asked()) {
+      conclusion.stopped = true;
+      break;
+    }
+    const Point& point = schedule.points()[task->point];
+    const Store::Places places = store.begin_run();
+    const CommandLine line = command_line(plan, point, places.record, world.machine);
+    const std::string started_at = world.utc_now();
+    const Ending ending = world.launch(line, places);
+    if (ending.stopped) {
+      store.drop_run();
+      conclusion.stopped = true;
+      break;
+    }
+    Run run = make_run(*task, point, line, ending, places, world);
+    run.started_at = started_at;
+    const Result result = result_of(run);
+    store.add(std::move(run));
+    schedule.finish(result);
+    world.progress(schedule);
+  }
+  conclusion.budget_is_spent = schedule.budget_is_spent();
+  for (std::size_t i = 0; i < schedule.states().size(); ++i) {
+    if (schedule.states()[i].given_up) conclusion.given_up.push_back(i);
+  }
+  return conclusion;
+}
+
+}  // namespace echelon::study
