@@ -40,7 +40,7 @@ std::string command_line_of(const study::Plan& plan) {
   } else {
     add("--repeat", fmt::format("{}", plan.repeat));
   }
-  if (plan.budget_s) add("--budget", fmt::format("{}s", *plan.budget_s));
+  if (plan.budget_s) add("--budget", fmt::format("{}", *plan.budget_s));
   if (plan.warmup != usual.warmup) add("--warmup", fmt::format("{}", plan.warmup));
   if (!plan.weak.empty()) add("--weak", plan.weak);
   if (plan.baseline) add("--baseline", fmt::format("{}", *plan.baseline));
@@ -115,6 +115,9 @@ report::StudyView study_view(const study::Plan& plan, const std::vector<study::R
 }
 
 report::StudyView read_study(const std::string& folder) {
+  if (!study::Store::has_study(folder)) {
+    throw base::UsageError(fmt::format("'{}' has no study; give a folder that echelon study wrote", folder));
+  }
   return study_view(study::Store::read_plan(folder), study::read_runs(folder, report::from_json));
 }
 

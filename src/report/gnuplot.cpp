@@ -84,6 +84,14 @@ std::string quoted(std::string_view text) {
   return result + "'";
 }
 
+/// gnuplot warns of a band that has no part.
+bool has_band(const analysis::Model& model, const Range& range) {
+  return std::ranges::any_of(curve_of(range), [&](double processors) {
+    const auto interval = model.predict(processors).interval;
+    return interval && interval->lower > 0 && std::isfinite(interval->upper);
+  });
+}
+
 constexpr std::string_view preamble =
     R"(# gnuplot figures.gp writes time, speedup and efficiency as .svg and .pdf; it reads figures.dat beside it.
 set encoding utf8
@@ -113,13 +121,16 @@ struct Figure {
 };
 
 std::string plot(const Figure& figure, const analysis::Study& study) {
+  const Range range = range_of(study);
   std::vector<std::string> parts;
   for (std::size_t m = 0; m < study.models.size(); ++m) {
     const std::string_view name = analysis::name(study.models[m].kind());
     const std::string_view colour = colours[m % std::size(colours)];
     const int c = figure.model_column;
-    parts.push_back(fmt::format("'figures.dat' index {} using 1:{}:{} with filledcurves lc rgb '{}' notitle", m + 1,
-                                c + 1, c + 2, colour));
+    if (has_band(study.models[m], range)) {
+      parts.push_back(fmt::format("'figures.dat' index {} using 1:{}:{} with filledcurves lc rgb '{}' notitle", m + 1,
+                                  c + 1, c + 2, colour));
+    }
     parts.push_back(fmt::format("'figures.dat' index {} using 1:{} with lines lw 1.5 lc rgb '{}' title '{}'", m + 1, c,
                                 colour, name));
   }
