@@ -96,10 +96,14 @@ std::string repetition_words(const StudyView& view) {
 }
 
 std::string_view time_words(const StudyView& view) {
-  const auto counted = [](const analysis::StudyPoint& point) { return point.startup_counted; };
-  if (std::ranges::all_of(view.points, counted)) return "wall time from launch to exit";
-  return std::ranges::any_of(view.points, counted) ? "wall time without startup, but of some points from launch to exit"
-                                                   : "wall time without startup";
+  bool any_counted = false;
+  bool any_not = false;
+  for (const analysis::StudyPoint& point : view.points) {
+    if (!point.runs.empty()) (point.startup_counted ? any_counted : any_not) = true;
+  }
+  if (!any_counted) return "wall time without startup";
+  return any_not ? "wall time without startup, but of some points from launch to exit"
+                 : "wall time from launch to exit";
 }
 
 std::string machine_words(const StudyView& view) {
