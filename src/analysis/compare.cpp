@@ -60,14 +60,14 @@ double p_value(const std::vector<double>& first_s, const std::vector<double>& se
 }
 
 PointComparison compare_point(const StudyPoint& first, const StudyPoint& second, const BootstrapOptions& options) {
-  if (first.startup_counted != second.startup_counted) {
+  const std::vector<double> first_s = times_of(first);
+  const std::vector<double> second_s = times_of(second);
+  if (!first_s.empty() && !second_s.empty() && first.startup_counted != second.startup_counted) {
     throw base::UsageError(
         fmt::format("{}: one study has the time of the whole launch, the other one without startup; compare studies "
                     "that measured the same",
                     label(first.ranks, first.threads)));
   }
-  const std::vector<double> first_s = times_of(first);
-  const std::vector<double> second_s = times_of(second);
   PointComparison point{
       .ranks = first.ranks, .threads = first.threads, .first_runs = first_s.size(), .second_runs = second_s.size()};
   if (!first_s.empty()) point.first_s = median_of_sorted(sorted(first_s));

@@ -46,9 +46,14 @@ struct Comparison {
 
 /// Two studies, point by point, by ratios of medians. A point's p-value inverts the percentile interval of
 /// ratio_of_medians: the least 1 - confidence at which it leaves 1 out. It is never below 2 / C(n1 + n2, n1), what an
-/// exact test can reach with so few runs, where the bootstrap promises more. Over 20,000 simulated pairs of equal
-/// studies at 95 %, some verdict was wrong in [see compare_test]. Throws base::UsageError where the times of a point
-/// are of different things, one of the whole launch; std::invalid_argument where a time is not positive and finite.
+/// exact test can reach with so few runs, where the bootstrap promises more. Of 1,000 to 2,000 simulated pairs of equal
+/// studies each, compared at 95 %, this many had a wrong verdict at any of their points:
+///   log-normal, CV 3 %:                             1 point 4.4 % at n = 6, 3.9 at 10, 3.3 at 30
+///                                                  10 points 5.5 % at n = 6, 3.9 at 10, 2.7 at 30
+///   normal, CV 1.5 %, and 10 % stragglers to +30 %: 1 point 3.5 % at n = 6, 3.1 at 10, 2.8 at 30
+///                                                  10 points 5.4 % at n = 6, 3.8 at 10, 3.3 at 30
+/// Throws base::UsageError where the times of a point are of different things, one of the whole launch;
+/// std::invalid_argument where a time is not positive and finite.
 [[nodiscard]] Comparison compare(std::span<const StudyPoint> first, std::span<const StudyPoint> second,
                                  const BootstrapOptions& options = {});
 
