@@ -36,6 +36,7 @@ header:gtest/gtest.h                    libgtest-dev             gtest-devel    
 header:gmock/gmock.h                    libgmock-dev             gmock-devel         googletest+gmock
 command:parallel                        parallel                 parallel            parallel
 command:shellcheck                      shellcheck               ShellCheck          shellcheck
+command:gnuplot                         gnuplot-nox              gnuplot             gnuplot
 python:numpy                            python3-numpy            python3-numpy       py-numpy
 TABLE
       ;;

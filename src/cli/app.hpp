@@ -82,6 +82,7 @@ void add_log(CLI::App& program, Command& chosen);
 void add_map(CLI::App& program, Command& chosen);
 void add_journal(CLI::App& program, Command& chosen);
 void add_report(CLI::App& program, Command& chosen);
+void add_compare(CLI::App& program, Command& chosen);
 void add_study(CLI::App& program, Command& chosen);
 void add_info(CLI::App& program, Command& chosen);
 

@@ -193,6 +193,7 @@ int run(int argc, char** argv, workloads::Account& account) {
   add_journal(program, command);
   add_study(program, command);
   add_report(program, command);
+  add_compare(program, command);
   add_info(program, command);
 
   const comm::Placement place = comm::placement();

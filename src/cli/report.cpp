@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -9,9 +10,12 @@
 #include <echelon/base/error.hpp>
 #include <echelon/report/json.hpp>
 #include <echelon/report/output_file.hpp>
+#include <echelon/report/study_text.hpp>
 #include <echelon/report/table.hpp>
+#include <echelon/study/store.hpp>
 
 #include "app.hpp"
+#include "study_folder.hpp"
 
 namespace echelon::cli {
 namespace {
@@ -53,27 +57,62 @@ void check_same_work(const std::vector<std::string>& paths, const std::vector<me
   }
 }
 
+struct ReportCommand {
+  std::vector<std::string> paths;
+  std::string out;
+};
+
+base::ExitCode report_records(const std::vector<std::string>& paths) {
+  std::vector<measure::Record> records;
+  for (const std::string& path : paths) records.push_back(read_record(path));
+  check_same_work(paths, records);
+  report::write_output("-", report::scaling_table(std::move(records)));
+  return base::ExitCode::done;
+}
+
+base::ExitCode report_study(const std::string& folder, std::string out) {
+  if (out.empty()) out = (std::filesystem::path{folder} / "report").string();
+  const report::StudyView view = read_study(folder);
+  const std::vector<std::string> files = write_report(view, out);
+  report::write_output("-", fmt::format("{}\n{}: {}\n", report::study_text(view), out, fmt::join(files, ", ")));
+  return base::ExitCode::done;
+}
+
+base::ExitCode run(const ReportCommand& command) {
+  const auto study = std::ranges::find_if(command.paths, study::Store::has_study);
+  if (study == command.paths.end()) {
+    if (!command.out.empty()) throw base::UsageError("--out: records have only a table; give the folder of a study");
+    return report_records(command.paths);
+  }
+  if (command.paths.size() > 1) {
+    throw base::UsageError(
+        fmt::format("'{}' is a study: report one alone, or compare two with echelon compare", *study));
+  }
+  return report_study(*study, command.out);
+}
+
 }  // namespace
 
 void add_report(CLI::App& program, Command& chosen) {
-  auto paths = std::make_shared<std::vector<std::string>>();
-  CLI::App& app = *program.add_subcommand("report", "Show how a program scales, from records that --json wrote");
-  app.add_option("RECORDS", *paths, "Records of the same work on different numbers of ranks (- is standard input)")
+  auto command = std::make_shared<ReportCommand>();
+  CLI::App& app = *program.add_subcommand("report", "Show how a program scales: a study, or records that --json wrote");
+  app.add_option("RECORDS", command->paths,
+                 "Folder of a study; or records of the same work on different numbers of ranks (- is standard input)")
       ->required();
+  app.add_option("--out", command->out, "Folder for the files of a study's report [report in the study's]");
   app.footer(
-      "Speedup and efficiency are against the record with the fewest threads in all; times are without startup.\n\n"
-      "Example:\n"
+      "Of a study: the report as text; and as files a table for a paper (table.md, table.tex), the data (tidy.csv, a\n"
+      "line a run; ranks.csv, a line a rank), figures (gnuplot figures.gp makes them), and a trace of the ranks of one "
+      "run\n"
+      "on the most ranks (trace.json, for Perfetto).\n"
+      "Of records: speedup and efficiency are against the record with the fewest threads in all; times are without "
+      "startup.\n\n"
+      "Examples:\n"
+      "  echelon study --ranks 1,2,4 --out pi-study -- pi --points 1e10\n"
+      "  echelon report pi-study\n\n"
       "  for n in 1 2 4; do echelon pi -n $n --points 1e11 --json pi-$n.json; done\n"
       "  echelon report pi-*.json");
-  app.callback([paths, &chosen] {
-    chosen.run_here = [paths] {
-      std::vector<measure::Record> records;
-      for (const std::string& path : *paths) records.push_back(read_record(path));
-      check_same_work(*paths, records);
-      report::write_output("-", report::scaling_table(std::move(records)));
-      return base::ExitCode::done;
-    };
-  });
+  app.callback([command, &chosen] { chosen.run_here = [command] { return run(*command); }; });
 }
 
 }  // namespace echelon::cli

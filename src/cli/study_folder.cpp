@@ -1,0 +1,152 @@
+#include "study_folder.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include <echelon/analysis/study.hpp>
+#include <echelon/base/error.hpp>
+#include <echelon/report/gnuplot.hpp>
+#include <echelon/report/json.hpp>
+#include <echelon/report/output_file.hpp>
+#include <echelon/report/paper.hpp>
+#include <echelon/report/study_text.hpp>
+#include <echelon/report/tidy_csv.hpp>
+#include <echelon/report/trace.hpp>
+#include <echelon/study/command_line.hpp>
+#include <echelon/study/store.hpp>
+
+namespace echelon::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// As a shell takes it.
+std::string shell_words(std::vector<std::string> words) { return study::shell_text({.argv = std::move(words)}); }
+
+std::string list(const std::vector<std::uint64_t>& counts) { return fmt::format("{}", fmt::join(counts, ",")); }
+
+/// The command that makes a study of this plan.
+std::string command_line_of(const study::Plan& plan) {
+  const study::Plan usual;
+  std::vector<std::string> words{"echelon", "study", "--ranks", list(plan.ranks)};
+  const auto add = [&](const char* option, const std::string& value) { words.insert(words.end(), {option, value}); };
+  if (plan.threads != usual.threads) add("--threads", list(plan.threads));
+  if (plan.precision) {
+    add("--precision", fmt::format("{}%", 100 * *plan.precision));
+    add("--max-repeat", fmt::format("{}", plan.max_repeat));
+  } else {
+    add("--repeat", fmt::format("{}", plan.repeat));
+  }
+  if (plan.budget_s) add("--budget", fmt::format("{}", *plan.budget_s));
+  if (plan.warmup != usual.warmup) add("--warmup", fmt::format("{}", plan.warmup));
+  if (!plan.weak.empty()) add("--weak", plan.weak);
+  if (plan.baseline) add("--baseline", fmt::format("{}", *plan.baseline));
+  if (plan.launcher != usual.launcher) add("--launcher", plan.launcher);
+  if (plan.seed != usual.seed) add("--seed", fmt::format("{}", plan.seed));
+  words.push_back("--");
+  words.insert(words.end(), plan.command.begin(), plan.command.end());
+  return shell_words(words);
+}
+
+report::StudyRunLine line_of(const study::Run& run, std::size_t point) {
+  report::StudyRunLine line;
+  line.sequence = run.seq;
+  line.point = point;
+  line.warmup = run.warmup;
+  line.attempt = run.attempt;
+  line.started_at = run.started_at;
+  line.host = run.host;
+  line.time_s = run.succeeded() ? study::time_s(run) : 0;
+  line.launch_to_exit_s = run.launch_to_exit_s;
+  line.cpu_s = run.cpu_s;
+  line.error = run.error;
+  return line;
+}
+
+/// Of the measured runs that kept a record the one nearest to the median of these.
+std::optional<measure::Record> typical_record(const std::vector<const study::Run*>& runs) {
+  std::vector<double> times_s;
+  for (const study::Run* run : runs) times_s.push_back(study::time_s(*run));
+  if (times_s.empty()) return std::nullopt;
+  const double median_s = measure::median(times_s);
+  const auto distance = [&](const study::Run* run) { return std::abs(study::time_s(*run) - median_s); };
+  return (*std::ranges::min_element(runs, {}, distance))->record;
+}
+
+analysis::StudyOptions options_of(const study::Plan& plan, report::StudyView& view) {
+  analysis::StudyOptions options;
+  options.scaling = plan.weak.empty() ? analysis::Scaling::strong : analysis::Scaling::weak;
+  options.bootstrap.seed = plan.seed;
+  const bool has_runs = std::ranges::any_of(view.points, [&](const analysis::StudyPoint& point) {
+    return point.ranks == plan.baseline && !point.runs.empty();
+  });
+  if (has_runs) {
+    options.baseline_ranks = plan.baseline;
+  } else if (plan.baseline) {
+    view.notes.push_back(fmt::format("the baseline, {}, has no run: speedup is against the smallest point that has",
+                                     analysis::label(*plan.baseline, 1)));
+  }
+  return options;
+}
+
+}  // namespace
+
+report::StudyView study_view(const study::Plan& plan, const std::vector<study::Run>& runs) {
+  report::StudyView view;
+  view.title = shell_words(plan.command);
+  view.command_line = command_line_of(plan);
+  view.weak = plan.weak;
+  view.points = study::study_points(plan, runs);
+  const std::vector<study::Point> points = study::points(plan);
+  std::vector<std::vector<const study::Run*>> recorded(points.size());
+  for (const study::Run& run : runs) {
+    const auto found = std::ranges::find(points, study::Point{run.ranks, run.threads});
+    if (found == points.end()) continue;
+    const auto point = static_cast<std::size_t>(found - points.begin());
+    view.runs.push_back(line_of(run, point));
+    if (run.succeeded() && !run.warmup && run.record) recorded[point].push_back(&run);
+  }
+  for (const auto& of_point : recorded) view.records.push_back(typical_record(of_point));
+  view.study = analysis::analyse(view.points, options_of(plan, view));
+  return view;
+}
+
+report::StudyView read_study(const std::string& folder) {
+  if (!study::Store::has_study(folder)) {
+    throw base::UsageError(fmt::format("'{}' has no study; give a folder that echelon study wrote", folder));
+  }
+  return study_view(study::Store::read_plan(folder), study::read_runs(folder, report::from_json));
+}
+
+std::vector<std::string> write_report(const report::StudyView& view, const std::string& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw base::UsageError(fmt::format("--out: cannot make the folder '{}': {}", folder, error.message()));
+  std::vector<std::pair<std::string, std::string>> files{{"report.txt", report::study_text(view)},
+                                                         {"table.md", report::study_markdown(view)},
+                                                         {"table.tex", report::study_latex(view)},
+                                                         {"tidy.csv", report::tidy_csv(view)},
+                                                         {"ranks.csv", report::ranks_csv(view)}};
+  if (view.study.baseline) {
+    files.emplace_back("figures.gp", report::figures_gp(view));
+    files.emplace_back("figures.dat", report::figures_dat(view));
+  }
+  // Of the most ranks, where phases differ most.
+  for (auto row = view.study.rows.rbegin(); row != view.study.rows.rend(); ++row) {
+    if (!view.records[row->point]) continue;
+    files.emplace_back("trace.json", report::chrome_trace(*view.records[row->point]));
+    break;
+  }
+  std::vector<std::string> names;
+  report::check_output((fs::path{folder} / files.front().first).string());
+  for (const auto& [name, text] : files) {
+    report::write_output((fs::path{folder} / name).string(), text);
+    names.push_back(name);
+  }
+  return names;
+}
+
+}  // namespace echelon::cli

@@ -1,0 +1,199 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include <echelon/report/gnuplot.hpp>
+
+#include "printable.hpp"
+#include "study_words.hpp"
+
+namespace echelon::report {
+namespace {
+
+using analysis::Estimate;
+using analysis::Interval;
+
+constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+
+std::string number(double value) { return std::isfinite(value) ? fmt::format("{:.9g}", value) : "NaN"; }
+
+/// Without an interval: one of no width, so that the point is drawn.
+std::string figures(const std::optional<Estimate>& estimate) {
+  if (!estimate) return "NaN NaN NaN";
+  const double value = estimate->value;
+  const Interval interval = estimate->interval.value_or(Interval{value, value});
+  return fmt::format("{} {} {}", number(value), number(interval.lower), number(interval.upper));
+}
+
+/// The base's processors and time are those that speedup is against.
+struct Scale {
+  double base_processors = 1;
+  double base_s = unknown;
+  bool is_strong = true;
+
+  [[nodiscard]] double ideal_s(double processors) const {
+    return is_strong ? base_s * base_processors / processors : base_s;
+  }
+  [[nodiscard]] double efficiency(double processors, double time_s) const { return ideal_s(processors) / time_s; }
+  [[nodiscard]] double speedup(double processors, double time_s) const {
+    return efficiency(processors, time_s) * processors / base_processors;
+  }
+};
+
+Scale scale_of(const analysis::Study& study) {
+  Scale scale{.is_strong = study.scaling == analysis::Scaling::strong};
+  if (!study.baseline) return scale;
+  const analysis::StudyRow& row = study.rows[*study.baseline];
+  scale.base_processors = static_cast<double>(row.processors);
+  scale.base_s = row.time_s->value;
+  return scale;
+}
+
+struct Range {
+  double from = 1;
+  double to = 1;
+};
+
+/// Of the x axis, in processors: the points that have times, and as far as models go.
+Range range_of(const analysis::Study& study) {
+  Range range{std::numeric_limits<double>::infinity(), 0};
+  for (const analysis::StudyRow& row : study.rows) {
+    if (!row.time_s) continue;
+    range.from = std::min(range.from, static_cast<double>(row.processors));
+    range.to = std::max(range.to, static_cast<double>(row.processors));
+  }
+  if (range.to == 0) return {};
+  if (!study.models.empty()) range.to = std::max(range.to, study.extrapolation_limit);
+  return range;
+}
+
+std::vector<double> curve_of(const Range& range) {
+  constexpr int steps = 96;
+  std::vector<double> processors;
+  for (int i = 0; i <= steps; ++i)
+    processors.push_back(range.from * std::pow(range.to / range.from, i / double{steps}));
+  return processors;
+}
+
+/// In single quotes gnuplot replaces nothing.
+std::string quoted(std::string_view text) {
+  std::string result = "'";
+  for (const char c : printable(text)) result += c == '\'' ? std::string{"''"} : std::string{c};
+  return result + "'";
+}
+
+/// gnuplot warns of a band that has no part.
+bool has_band(const analysis::Model& model, const Range& range) {
+  return std::ranges::any_of(curve_of(range), [&](double processors) {
+    const auto interval = model.predict(processors).interval;
+    return interval && interval->lower > 0 && std::isfinite(interval->upper);
+  });
+}
+
+constexpr std::string_view preamble =
+    R"(# gnuplot figures.gp writes time, speedup and efficiency as .svg and .pdf; it reads figures.dat beside it.
+set encoding utf8
+set datafile missing 'NaN'
+set key noenhanced
+set title noenhanced font ',9'
+set xlabel 'processors'
+set grid
+set style fill transparent solid 0.12 noborder
+set bars 0.5
+formats = strstrt(GPVAL_TERMINALS, 'pdfcairo') ? 'svg pdf' : 'svg'
+if (formats eq 'svg') print 'this gnuplot writes no PDF; the figures are SVG only'
+do for [format in formats] {
+  if (format eq 'pdf') { set terminal pdfcairo noenhanced font ',8' size 9cm,7cm } \
+  else { set terminal svg noenhanced font ',11' size 540,420 background rgb 'white' }
+)";
+
+constexpr std::string_view colours[] = {"#0072b2", "#d55e00", "#009e73"};  // Okabe and Ito's: told apart by all readers
+
+struct Figure {
+  std::string_view file;
+  std::string_view y_label;
+  std::string_view axes;
+  int column;         ///< of the figure in "points"; its bounds follow
+  int model_column;   ///< of the figure in a model's table; its bounds follow
+  std::string ideal;  ///< a function of x, or empty
+};
+
+std::string plot(const Figure& figure, const analysis::Study& study) {
+  const Range range = range_of(study);
+  std::vector<std::string> parts;
+  for (std::size_t m = 0; m < study.models.size(); ++m) {
+    const std::string_view name = analysis::name(study.models[m].kind());
+    const std::string_view colour = colours[m % std::size(colours)];
+    const int c = figure.model_column;
+    if (has_band(study.models[m], range)) {
+      parts.push_back(fmt::format("'figures.dat' index {} using 1:{}:{} with filledcurves lc rgb '{}' notitle", m + 1,
+                                  c + 1, c + 2, colour));
+    }
+    parts.push_back(fmt::format("'figures.dat' index {} using 1:{} with lines lw 1.5 lc rgb '{}' title '{}'", m + 1, c,
+                                colour, name));
+  }
+  if (!figure.ideal.empty()) {
+    parts.push_back(figure.ideal + " with lines dt 2 lw 1.5 lc rgb '#666666' title 'ideal'");
+  }
+  parts.push_back(
+      fmt::format("'figures.dat' index 0 using 1:{}:{}:{} with yerrorbars pt 7 ps 0.6 lw 1.5 lc rgb 'black' title "
+                  "'median, {} % CI'",
+                  figure.column, figure.column + 1, figure.column + 2, confidence_percent(study)));
+  return fmt::format("  set output '{}.'.format\n  set ylabel '{}'\n  {}\n  plot {}\n  unset output\n", figure.file,
+                     figure.y_label, figure.axes, fmt::join(parts, ", \\\n       "));
+}
+
+}  // namespace
+
+std::string figures_dat(const StudyView& view) {
+  const Scale scale = scale_of(view.study);
+  std::string text = fmt::format("# {}\n# {}\n", printable(view.title), printable(view.command_line));
+  text += "# processors ranks threads n time_s lower upper speedup lower upper efficiency lower upper\n";
+  for (const analysis::StudyRow& row : view.study.rows) {
+    text += fmt::format("{} {} {} {} {} {} {}\n", row.processors, row.ranks, row.threads, row.repetitions,
+                        figures(row.time_s), figures(speedup_of(row)), figures(efficiency_of(row)));
+  }
+  const Range range = range_of(view.study);
+  for (const analysis::Model& model : view.study.models) {
+    text += fmt::format("\n\n# {}: processors time_s lower upper speedup lower upper efficiency lower upper\n",
+                        analysis::name(model.kind()));
+    for (const double processors : curve_of(range)) {
+      const analysis::Prediction at = model.predict(processors);
+      const Interval time_s = at.interval.value_or(Interval{unknown, unknown});
+      // The shortest time is the largest speedup.
+      const double times_s[] = {at.time_s, time_s.upper, time_s.lower};
+      text +=
+          fmt::format("{} {} {} {}", number(processors), number(at.time_s), number(time_s.lower), number(time_s.upper));
+      for (const double t : times_s) text += ' ' + number(scale.speedup(processors, t));
+      for (const double t : times_s) text += ' ' + number(scale.efficiency(processors, t));
+      text += '\n';
+    }
+  }
+  return text;
+}
+
+std::string figures_gp(const StudyView& view) {
+  const analysis::Study& study = view.study;
+  const Scale scale = scale_of(study);
+  const Range range = range_of(study);
+  const std::string base = fmt::format("{:.9g}", scale.base_processors);
+  const std::string base_s = fmt::format("{:.9g}", scale.base_s);
+  std::string text{preamble};
+  text += fmt::format("  set title {}\n", quoted(fmt::format("{}: {}", scaling_words(view), view.title)));
+  text += fmt::format("  set logscale x 2\n  set xrange [{:.6g}:{:.6g}]\n", range.from / 1.15, range.to * 1.15);
+  const std::string_view time_axes = scale.is_strong ? "set logscale y 10; set key top right; set autoscale y"
+                                                     : "unset logscale y; set key bottom right; set yrange [0:*]";
+  const auto ideal = [&](std::string formula) { return study.baseline ? std::move(formula) : std::string{}; };
+  const Figure figures[] = {
+      {"time", "time (s)", time_axes, 5, 2, ideal(scale.is_strong ? base_s + " * " + base + " / x" : base_s)},
+      {"speedup", scale.is_strong ? "speedup" : "scaled speedup", "set logscale y 2; set key top left; set autoscale y",
+       8, 5, ideal("x / " + base)},
+      {"efficiency", "efficiency", "unset logscale y; set key bottom left; set yrange [0:*]", 11, 8, ideal("1")},
+  };
+  for (const Figure& figure : figures) text += plot(figure, study);
+  return text + "}\n";
+}
+
+}  // namespace echelon::report

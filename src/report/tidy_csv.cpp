@@ -1,0 +1,60 @@
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include <echelon/report/tidy_csv.hpp>
+
+#include "csv_cell.hpp"
+
+namespace echelon::report {
+namespace {
+
+std::string cell(const std::optional<double>& value) { return value ? fmt::format("{}", *value) : ""; }
+
+const analysis::StudyRun* measured(const analysis::StudyPoint& point, std::uint64_t sequence) {
+  const auto found = std::ranges::find(point.runs, sequence, &analysis::StudyRun::sequence);
+  return found == point.runs.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+std::string tidy_csv(const StudyView& view) {
+  std::string csv =
+      "sequence,ranks,threads,nodes,processors,warmup,repetition,attempt,started_at,host,time_s,launch_to_exit_s,cpu_s,"
+      "startup_s,error\n";
+  std::vector<StudyRunLine> runs = view.runs;
+  std::ranges::stable_sort(runs, {}, &StudyRunLine::sequence);
+  std::vector<std::uint64_t> repetitions(view.points.size(), 0);
+  for (const StudyRunLine& run : runs) {
+    const analysis::StudyPoint& point = view.points.at(run.point);
+    const bool succeeded = run.error.empty();
+    const bool counts = succeeded && !run.warmup;
+    const std::string repetition = counts ? fmt::format("{}", ++repetitions[run.point]) : "";
+    const std::string time = succeeded ? fmt::format("{}", run.time_s) : "";
+    const analysis::StudyRun* known = counts ? measured(point, run.sequence) : nullptr;
+    csv += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", run.sequence, point.ranks, point.threads,
+                       point.nodes, point.ranks * point.threads, run.warmup, repetition, run.attempt,
+                       csv_cell(run.started_at), csv_cell(run.host), time, run.launch_to_exit_s, cell(run.cpu_s),
+                       cell(known != nullptr ? known->startup_s : std::nullopt), csv_cell(run.error));
+  }
+  return csv;
+}
+
+std::string ranks_csv(const StudyView& view) {
+  std::string csv =
+      "ranks,threads,nodes,started_at,rank,host,cpus,role,tasks,items,startup_s,compute_s,communicate_s,wait_s,wall_s,"
+      "cpu_s,max_rss_bytes,lost\n";
+  for (const analysis::StudyRow& row : view.study.rows) {
+    if (row.point >= view.records.size() || !view.records[row.point]) continue;
+    const measure::Record& record = *view.records[row.point];
+    for (const measure::RankRecord& r : record.ranks) {
+      csv += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", row.ranks, row.threads, row.nodes,
+                         csv_cell(record.started_at), r.rank, csv_cell(r.host), csv_cell(r.cpus), csv_cell(r.role),
+                         r.tasks, r.items, r.startup_s, r.compute_s, r.communicate_s, r.wait_s, r.wall_s, r.cpu_s,
+                         r.max_rss_bytes, r.lost);
+    }
+  }
+  return csv;
+}
+
+}  // namespace echelon::report

@@ -1,0 +1,162 @@
+// echelon report DIR and echelon compare A B, on studies of real runs.
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "support/run_echelon.hpp"
+#include "support/temporary_folder.hpp"
+
+namespace echelon::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AllOf;
+using testing::ContainsRegex;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+class study_report : public testing::Test {
+ protected:
+  Outcome run(const Arguments& arguments) const {
+    return run_echelon(arguments, {.folder = folder.path(), .limit = std::chrono::seconds{120}});
+  }
+  /// So many ranks are one process: mpirun takes longer than all the rest.
+  void study(const std::string& out, const Arguments& options, const Arguments& command) const {
+    const Outcome outcome = run(Arguments{"study", "--launcher", "env RANKS={ranks} {command}", "--out", out} +
+                                options + Arguments{"--"} + command);
+    ASSERT_THAT(outcome.exit_code, testing::AnyOf(0, 3)) << outcome;
+  }
+  std::string read(const std::string& name) const {
+    std::ifstream file{folder.path() / name};
+    return {std::istreambuf_iterator<char>{file}, {}};
+  }
+  std::vector<std::string> files(const std::string& name) const {
+    std::vector<std::string> found;
+    for (const auto& entry : fs::directory_iterator{folder.path() / name}) found.push_back(entry.path().filename());
+    std::ranges::sort(found);
+    return found;
+  }
+
+  TemporaryFolder folder;
+};
+
+TEST_F(study_report, of_a_workload_has_all_views) {
+  const Outcome made = run({"study", "--ranks", "1,2", "--repeat", "6", "--out", "out", "--", "pi", "--points", "1e7"});
+  ASSERT_EQ(made.exit_code, 0) << made;
+  const Outcome outcome = run({"report", "out"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome;
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_THAT(outcome.out, AllOf(StartsWith("pi --points 1e7\nStrong scaling, speedup against 1 rank on 1 node ("),
+                                 HasSubstr("\nechelon study --ranks 1,2 --repeat 6 -- pi --points 1e7\n")));
+  EXPECT_THAT(files("out/report"), ElementsAre("figures.dat", "figures.gp", "ranks.csv", "report.txt", "table.md",
+                                               "table.tex", "tidy.csv", "trace.json"));
+  EXPECT_THAT(outcome.out, StartsWith(read("out/report/report.txt")));
+  EXPECT_EQ(lines(read("out/report/tidy.csv")).size(), 1U + 14);
+  EXPECT_EQ(lines(read("out/report/ranks.csv")).size(), 1U + 1 + 2);
+  std::size_t ranks = 0;
+  const auto trace = nlohmann::json::parse(read("out/report/trace.json"));
+  for (const auto& event : trace.at("traceEvents")) {
+    if (event["name"] == "thread_name") ++ranks;
+  }
+  EXPECT_EQ(ranks, 2U) << "the trace is of the most ranks";
+  // The same again, elsewhere, byte for byte.
+  EXPECT_EQ(run({"report", "out", "--out", "new/folder"}).exit_code, 0);
+  for (const std::string& name : files("out/report")) {
+    EXPECT_EQ(read("new/folder/" + name), read("out/report/" + name)) << name;
+  }
+}
+
+TEST_F(study_report, of_any_program_has_what_is_known) {
+  study("out", {"--ranks", "1,2", "--repeat", "2"},
+        {"sh", "-c", "test $RANKS = 1 || { echo no licence >&2; exit 3; }"});
+  const Outcome outcome = run({"report", "out"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("; wall time from launch to exit; n = 2 runs"),
+                                 ContainsRegex("failed runs:\n  - run [0-9]+, 2 ranks, .*no licence")));
+  EXPECT_THAT(files("out/report"), Not(testing::Contains("trace.json")));
+  EXPECT_THAT(read("out/report/table.md"), HasSubstr("No run succeeded of: 2 ranks."));
+}
+
+TEST_F(study_report, of_no_success_is_still_a_report) {
+  const Outcome made =
+      run({"study", "--ranks", "1", "--launcher", "env N={ranks} {command}", "--out", "out", "--", "false"});
+  ASSERT_EQ(made.exit_code, 4) << made;
+  const Outcome outcome = run({"report", "out"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("no run succeeded"), HasSubstr("failed runs:")));
+  EXPECT_THAT(files("out/report"), ElementsAre("ranks.csv", "report.txt", "table.md", "table.tex", "tidy.csv"));
+}
+
+TEST_F(study_report, studies_are_compared_by_points) {
+  study("a", {"--ranks", "1,2,4", "--repeat", "7", "--warmup", "0"}, {"sleep", "0.02"});
+  study("b", {"--ranks", "1,2,3", "--repeat", "7", "--warmup", "0"}, {"sh", "-c", "sleep 0.$((RANKS * 2))"});
+  const Outcome outcome = run({"compare", "a", "b"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome;
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_THAT(outcome.out, AllOf(StartsWith("A: a: sleep 0.02\nB: b: sh -c "), HasSubstr("only A has 4 ranks\n"),
+                                 HasSubstr("only B has 3 ranks\n")));
+  const std::vector<std::string> all = lines(outcome.out);
+  EXPECT_THAT(all.at(4), ContainsRegex("^ +1 +1 +7 +7 .* B is slower, by [0-9.]+ %$"));
+  EXPECT_THAT(all.at(5), ContainsRegex("^ +2 +1 +7 +7 .* B is slower, by [0-9.]+ %$"));
+  const Outcome itself = run({"compare", "a", "a"});
+  EXPECT_EQ(itself.exit_code, 0) << itself;
+  EXPECT_THAT(itself.out, AllOf(HasSubstr("no difference that these runs show"), Not(HasSubstr("B is"))));
+}
+
+TEST_F(study_report, what_cannot_be_is_refused_in_one_line) {
+  study("a", {"--ranks", "1", "--repeat", "1"}, {"true"});
+  study("b", {"--ranks", "2", "--repeat", "1"}, {"true"});
+  study("weak", {"--ranks", "1", "--repeat", "1", "--weak", "p"}, {"sh", "-c", "true {}"});
+  folder.write("file", "");
+  folder.write("no/plan.txt", "");
+  const std::vector<std::pair<Arguments, std::string>> refused{
+      {{"compare", "a"}, "B"},
+      {{"compare", "a", "none"}, "'none' has no study"},
+      {{"compare", "no", "a"}, "'no' has no study"},
+      {{"compare", "a", "b"}, "no point in common"},
+      {{"compare", "a", "weak"}, "do not scale alike"},
+      {{"report", "a", "b"}, "echelon compare"},
+      {{"report", "a", "--out", "file"}, "--out"},
+      {{"report", "a", "--out", "file/x"}, "--out"},
+      {{"report", "no", "--out", "x"}, "--out"},
+      {{"report", "no"}, "--json"},
+  };
+  for (const auto& [arguments, why] : refused) {
+    const Outcome outcome = run(arguments);
+    EXPECT_EQ(outcome.exit_code, 2) << outcome;
+    EXPECT_EQ(outcome.out, "") << outcome;
+    EXPECT_EQ(lines(outcome.err).size(), 1U) << outcome;
+    EXPECT_THAT(outcome.err, HasSubstr(why));
+  }
+}
+
+TEST_F(study_report, damaged_study_is_refused_in_one_line) {
+  study("a", {"--ranks", "1", "--repeat", "1"}, {"true"});
+  folder.write("a/runs/0001.json", "{");
+  const Outcome outcome = run({"report", "a"});
+  EXPECT_EQ(outcome.exit_code, 2) << outcome;
+  EXPECT_EQ(lines(outcome.err).size(), 1U) << outcome;
+  EXPECT_THAT(outcome.err, HasSubstr("0001.json"));
+}
+
+TEST_F(study_report, full_standard_output_is_one_line_and_the_code_for_broken) {
+  study("a", {"--ranks", "1", "--repeat", "1"}, {"true"});
+  for (const Arguments& arguments : {Arguments{"report", "a"}, Arguments{"compare", "a", "a"}}) {
+    const Outcome outcome = run_echelon(arguments, {.folder = folder.path(), .output_file = "/dev/full"});
+    EXPECT_EQ(outcome.exit_code, 4) << outcome;
+    EXPECT_EQ(lines(outcome.err).size(), 1U) << outcome;
+  }
+}
+
+}  // namespace
+}  // namespace echelon::test

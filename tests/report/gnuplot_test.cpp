@@ -1,0 +1,155 @@
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <echelon/report/gnuplot.hpp>
+
+#include "report/study_view.hpp"
+#include "support/temporary_folder.hpp"
+
+namespace echelon::report {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+TEST(gnuplot, data_are_the_points_and_the_models_curves) {
+  const std::string text = figures_dat(amdahl_view());
+  EXPECT_THAT(text, StartsWith("# pi --points 1e9\n"
+                               "# echelon study --ranks 1,2,4,8 -- pi --points 1e9\n"
+                               "# processors ranks threads n time_s lower upper speedup lower upper efficiency lower "
+                               "upper\n"
+                               "1 1 1 6 8 8 8 1 1 1 1 1 1\n"
+                               "2 2 1 6 5 5 5 1.6 1.6 1.6 0.8 0.8 0.8\n"
+                               "4 4 1 6 3.5 3.5 3.5 2.28571429 2.28571429 2.28571429 0.571428571 0.571428571 "
+                               "0.571428571\n"
+                               "8 8 1 6 2.75 2.75 2.75 2.90909091 2.90909091 2.90909091 0.363636364 0.363636364 "
+                               "0.363636364\n"
+                               "\n\n"
+                               "# Amdahl: processors time_s lower upper speedup lower upper efficiency lower upper\n"
+                               "1 8 8 8 1 1 1 1 1 1\n"));
+  // The curve goes to twice the largest point: 6/16 + 2 s, 8 s / that, and a 16th of it.
+  EXPECT_THAT(text, HasSubstr("\n16 2.375 2.375 2.375 3.36842105 3.36842105 3.36842105 0.210526316 0.210526316 "
+                              "0.210526316\n"));
+}
+
+TEST(gnuplot, bounds_are_in_order_and_points_without_times_are_nan) {
+  StudyView view = amdahl_view();
+  double time_s = 2;
+  for (analysis::StudyRun& run : view.points[0].runs) run.time_s = time_s += 0.5;
+  view.points[3].runs.clear();
+  view.study = analysis::analyse(view.points);
+  const std::string text = figures_dat(view);
+  EXPECT_THAT(text, HasSubstr("\n8 8 1 0 NaN NaN NaN NaN NaN NaN NaN NaN NaN\n"));
+  int lines_read = 0;
+  std::istringstream lines{text};
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream cells{line};
+    std::vector<double> values;
+    for (double value = 0; cells >> value;) values.push_back(value);
+    if (values.size() != 13 && values.size() != 10) continue;  // of a point, of a model
+    ++lines_read;
+    for (std::size_t i = values.size() == 13 ? 4 : 1; i < values.size(); i += 3) {
+      EXPECT_LE(values[i + 1], values[i]) << line;
+      EXPECT_GE(values[i + 2], values[i]) << line;
+    }
+  }
+  EXPECT_GE(lines_read, 90);
+}
+
+std::string read(const std::filesystem::path& path) {
+  std::ifstream file{path};
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+struct Drawn {
+  int status = 0;
+  std::string messages;
+};
+
+Drawn draw(const StudyView& view, const test::TemporaryFolder& folder) {
+  folder.write("figures.dat", figures_dat(view));
+  folder.write("figures.gp", figures_gp(view));
+  const std::string command = "cd '" + folder.path().string() + "' && gnuplot figures.gp > messages 2>&1 < /dev/null";
+  const int status = std::system(command.c_str());
+  return {status, read(folder.path() / "messages")};
+}
+
+void expect_figures(const StudyView& view) {
+  const test::TemporaryFolder folder;
+  const Drawn drawn = draw(view, folder);
+  EXPECT_EQ(drawn.status, 0) << drawn.messages;
+  EXPECT_THAT(drawn.messages, AllOf(Not(HasSubstr("warning")), Not(HasSubstr("rror"))));
+  const bool has_pdf = drawn.messages.find("no PDF") == std::string::npos;
+  for (const std::string name : {"time", "speedup", "efficiency"}) {
+    SCOPED_TRACE(name);
+    const std::string svg = read(folder.path() / (name + ".svg"));
+    EXPECT_THAT(svg, AllOf(StartsWith("<?xml"), HasSubstr("</svg>"), HasSubstr(">processors<"), HasSubstr("ideal"),
+                           HasSubstr("median, 95 % CI")));
+    for (const analysis::Model& model : view.study.models) {
+      EXPECT_THAT(svg, HasSubstr(std::string{analysis::name(model.kind())}));
+    }
+    if (has_pdf) {
+      const std::string pdf = read(folder.path() / (name + ".pdf"));
+      EXPECT_THAT(pdf.substr(0, 5), "%PDF-");
+      EXPECT_GT(pdf.size(), 2000U);
+    }
+  }
+}
+
+class with_gnuplot : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (std::system("gnuplot --version > /dev/null 2>&1") != 0) GTEST_SKIP() << "there is no gnuplot here";
+  }
+};
+
+TEST_F(with_gnuplot, draws_all_figures) { expect_figures(amdahl_view()); }
+
+TEST_F(with_gnuplot, draws_weak_scaling) {
+  StudyView view = amdahl_view();
+  view.weak = "1e8*p";
+  view.study = analysis::analyse(view.points, {.scaling = analysis::Scaling::weak, .baseline_ranks = {}});
+  expect_figures(view);
+}
+
+// Some models are through all points: nothing is known of how far off they are.
+TEST_F(with_gnuplot, draws_models_without_intervals) {
+  StudyView view = amdahl_view();
+  view.points.resize(3);
+  view.points[0].runs.resize(1);
+  view.points[0].runs[0].time_s = 9;
+  view.study = analysis::analyse(view.points);
+  expect_figures(view);
+}
+
+TEST_F(with_gnuplot, draws_one_point_without_models) {
+  StudyView view = amdahl_view();
+  view.points = {view.points[1]};
+  view.study = analysis::analyse(view.points);
+  ASSERT_TRUE(view.study.models.empty());
+  expect_figures(view);
+}
+
+TEST_F(with_gnuplot, text_from_others_is_not_executed) {
+  StudyView view = amdahl_view();
+  view.title = "a'b`touch ran`@c\"$(touch ran)_{d}^e\nsystem('touch ran') \\";
+  view.command_line = "x`touch ran`\n!touch ran\\";
+  expect_figures(view);
+  const test::TemporaryFolder folder;
+  ASSERT_EQ(draw(view, folder).status, 0);
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "ran"));
+  EXPECT_THAT(read(folder.path() / "time.svg"), HasSubstr("`touch ran`@c"));
+}
+
+}  // namespace
+}  // namespace echelon::report
