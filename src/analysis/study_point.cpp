@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <map>
+#include <ranges>
 #include <stdexcept>
 
 #include <fmt/format.h>
 
 #include <echelon/analysis/study_point.hpp>
+#include <echelon/analysis/warnings.hpp>
 
 namespace echelon::analysis {
 
@@ -24,6 +26,10 @@ StudyRun study_run(const measure::Record& record, std::uint64_t sequence) {
     host.compute_s += rank.compute_s;
   }
   if (record.ranks.empty()) return run;
+  if (record.command == "pi" || record.command == "fill") {
+    const auto share = [&](const measure::RankRecord& rank) { return cpu_share(rank, record.context.threads); };
+    run.cpu_share = std::ranges::min(record.ranks | std::views::transform(share));
+  }
   run.startup_s = startup_s;
   run.elapsed_s = record.wall_s;
   run.cpu_s = cpu_s;

@@ -2,12 +2,14 @@
 #include <cmath>
 #include <map>
 #include <optional>
+#include <ranges>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <echelon/analysis/drift.hpp>
 #include <echelon/analysis/study_warnings.hpp>
+#include <echelon/analysis/warnings.hpp>
 
 namespace echelon::analysis {
 namespace {
@@ -111,6 +113,22 @@ std::string super_linear(Rows rows) {
       which);
 }
 
+std::string short_of_cpu(Points points, Rows rows) {
+  const auto share = [&](const StudyRow& row) {
+    std::vector<double> shares;
+    for (const StudyRun& run : points[row.point].runs) shares.push_back(run.cpu_share.value_or(1));
+    return shares.empty() || points[row.point].oversubscribed ? 1 : measure::median(shares);
+  };
+  const std::string which = labels(rows, [&](const StudyRow& row) { return share(row) < enough_cpu_share; });
+  if (which.empty()) return {};
+  const double least = std::ranges::min(rows | std::views::transform(share));
+  return fmt::format(
+      "short of CPU at {}: in half of the runs a rank got {:.0f} % or less of its CPU time, so something else runs on "
+      "its "
+      "CPUs, and times and efficiencies are not to be relied on; measure on a quiet machine",
+      which, 100 * least);
+}
+
 std::string too_short(Rows rows) {
   constexpr double short_s = 0.1;
   const std::string which =
@@ -149,7 +167,8 @@ std::string without_runs(Rows rows) {
 }  // namespace
 
 std::vector<std::string> study_warnings(Points points, Rows rows) {
-  std::vector<std::string> found{without_runs(rows), oversubscribed(points, rows), drifting(points)};
+  std::vector<std::string> found{without_runs(rows), oversubscribed(points, rows), short_of_cpu(points, rows),
+                                 drifting(points)};
   std::ranges::move(slow_hosts(points), std::back_inserter(found));
   for (auto&& text : {super_linear(rows), too_short(rows), few_repetitions(rows), startup_counted(points, rows)}) {
     found.push_back(text);

@@ -32,6 +32,12 @@ Capacity capacity(const std::vector<measure::RankRecord>& ranks, const std::vect
   return total;
 }
 
+double cpu_share(const measure::RankRecord& rank, std::uint64_t threads) noexcept {
+  constexpr double too_short_to_tell_s = 0.05;
+  if (rank.compute_s < too_short_to_tell_s) return 1;
+  return rank.cpu_s / (rank.compute_s * static_cast<double>(threads));
+}
+
 std::vector<std::string> warnings(const measure::Record& record) {
   std::vector<std::string> found;
   const measure::Context& context = record.context;
@@ -54,15 +60,9 @@ std::vector<std::string> warnings(const measure::Record& record) {
     found.emplace_back(
         "unbound: ranks share their CPUs, so the kernel may move them; bind them with mpirun --bind-to core");
   }
-  // A rank's CPU time is more than what it spent on computing, so this errs on the quiet side.
-  const auto share = [&](const measure::RankRecord& rank) {
-    constexpr double too_short_to_tell_s = 0.05;
-    const double cpu_needed_s = rank.compute_s * static_cast<double>(context.threads);
-    return rank.compute_s < too_short_to_tell_s ? 1.0 : rank.cpu_s / cpu_needed_s;
-  };
+  const auto share = [&](const measure::RankRecord& rank) { return cpu_share(rank, context.threads); };
   const auto starved = std::ranges::min_element(record.ranks, {}, share);
-  constexpr double enough = 0.9;
-  if (starved != record.ranks.end() && !context.oversubscribed && share(*starved) < enough) {
+  if (starved != record.ranks.end() && !context.oversubscribed && share(*starved) < enough_cpu_share) {
     found.push_back(
         fmt::format("rank {} computed for {:.3g} s and got {:.0f} % of its CPU time: something else runs on its "
                     "CPUs{}, so times and "

@@ -57,5 +57,19 @@ TEST(label, names_threads_where_there_are_some) {
   EXPECT_EQ(label(4, 2), "4 ranks x 2 threads");
 }
 
+TEST(study_run, cpu_share_is_the_worst_rank_s_where_computing_is_all_that_compute_is) {
+  measure::Record record;
+  record.command = "pi";
+  record.context.threads = 2;
+  record.repetitions_s = {1};
+  record.ranks.resize(2);
+  for (measure::RankRecord& rank : record.ranks) rank.compute_s = 1;
+  record.ranks[0].cpu_s = 2;
+  record.ranks[1].cpu_s = 1;
+  EXPECT_EQ(study_run(record, 1).cpu_share, 0.5);
+  record.command = "map";  // its ranks wait for commands
+  EXPECT_EQ(study_run(record, 1).cpu_share, std::nullopt);
+}
+
 }  // namespace
 }  // namespace echelon::analysis

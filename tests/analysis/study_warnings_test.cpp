@@ -127,6 +127,21 @@ TEST(study_warnings, efficiency_within_its_error_of_one_is_not_super_linear) {
   EXPECT_THAT(warnings_of(points), IsEmpty());
 }
 
+TEST(study_warnings, points_short_of_cpu_are_named_with_the_worst) {
+  auto points = clean_points();
+  for (StudyPoint& point : points) {
+    for (StudyRun& run : point.runs) run.cpu_share = 0.99;
+  }
+  points[1].runs[0].cpu_share = 0.2;  // one run only
+  EXPECT_THAT(warnings_of(points), IsEmpty());
+  for (StudyRun& run : points[1].runs) run.cpu_share = 0.8;
+  for (StudyRun& run : points[2].runs) run.cpu_share = 0.25;
+  EXPECT_THAT(warnings_of(points),
+              ElementsAre(AllOf(StartsWith("short of CPU at 2 ranks, 4 ranks: "), HasSubstr(" 25 % or less "))));
+  points[1].oversubscribed = points[2].oversubscribed = true;  // which says it
+  EXPECT_THAT(warnings_of(points), ElementsAre(StartsWith("oversubscribed at 2 ranks, 4 ranks: ")));
+}
+
 TEST(study_warnings, short_runs_are_named) {
   auto points = clean_points();
   for (StudyPoint& point : points) scale(point, 0.02);

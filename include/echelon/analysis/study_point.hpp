@@ -25,6 +25,8 @@ struct StudyRun {
   std::optional<double> startup_s = {};  ///< the slowest rank's
   std::optional<double> elapsed_s = {};  ///< from the launch to the exit; of study_run, the slowest rank's wall time
   std::optional<double> cpu_s = {};      ///< of all ranks
+  /// The smallest cpu_share() of a rank, of workloads whose compute phase is nothing but computing: pi and fill.
+  std::optional<double> cpu_share = {};
   std::optional<PopRun> pop = {};
   std::vector<HostTiming> hosts = {};
 };
