@@ -41,6 +41,7 @@ std::string p_text(const std::optional<double>& p_value) {
 std::string only(std::string_view study, const std::vector<analysis::Layout>& layouts) {
   if (layouts.empty()) return "";
   std::vector<std::string> labels;
+  labels.reserve(layouts.size());
   for (const analysis::Layout& layout : layouts) labels.push_back(analysis::label(layout.ranks, layout.threads));
   return wrapped(fmt::format("only {} has {}", study, fmt::join(labels, ", ")), width, "  ") + '\n';
 }

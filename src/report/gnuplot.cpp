@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -109,7 +110,8 @@ do for [format in formats] {
   else { set terminal svg noenhanced font ',11' size 540,420 background rgb 'white' }
 )";
 
-constexpr std::string_view colours[] = {"#0072b2", "#d55e00", "#009e73"};  // Okabe and Ito's: told apart by all readers
+constexpr std::array<std::string_view, 3> colours{"#0072b2", "#d55e00",
+                                                  "#009e73"};  // Okabe and Ito's: told apart by all readers
 
 struct Figure {
   std::string_view file;
@@ -125,7 +127,7 @@ std::string plot(const Figure& figure, const analysis::Study& study) {
   std::vector<std::string> parts;
   for (std::size_t m = 0; m < study.models.size(); ++m) {
     const std::string_view name = analysis::name(study.models[m].kind());
-    const std::string_view colour = colours[m % std::size(colours)];
+    const std::string_view colour = colours[m % colours.size()];
     const int c = figure.model_column;
     if (has_band(study.models[m], range)) {
       parts.push_back(fmt::format("'figures.dat' index {} using 1:{}:{} with filledcurves lc rgb '{}' notitle", m + 1,
@@ -163,7 +165,7 @@ std::string figures_dat(const StudyView& view) {
       const analysis::Prediction at = model.predict(processors);
       const Interval time_s = at.interval.value_or(Interval{unknown, unknown});
       // The shortest time is the largest speedup.
-      const double times_s[] = {at.time_s, time_s.upper, time_s.lower};
+      const std::array times_s{at.time_s, time_s.upper, time_s.lower};
       text +=
           fmt::format("{} {} {} {}", number(processors), number(at.time_s), number(time_s.lower), number(time_s.upper));
       for (const double t : times_s) text += ' ' + number(scale.speedup(processors, t));
@@ -186,11 +188,11 @@ std::string figures_gp(const StudyView& view) {
   const std::string_view time_axes = scale.is_strong ? "set logscale y 10; set key top right; set autoscale y"
                                                      : "unset logscale y; set key bottom right; set yrange [0:*]";
   const auto ideal = [&](std::string formula) { return study.baseline ? std::move(formula) : std::string{}; };
-  const Figure figures[] = {
-      {"time", "time (s)", time_axes, 5, 2, ideal(scale.is_strong ? base_s + " * " + base + " / x" : base_s)},
-      {"speedup", scale.is_strong ? "speedup" : "scaled speedup", "set logscale y 2; set key top left; set autoscale y",
-       8, 5, ideal("x / " + base)},
-      {"efficiency", "efficiency", "unset logscale y; set key bottom left; set yrange [0:*]", 11, 8, ideal("1")},
+  const std::array figures{
+      Figure{"time", "time (s)", time_axes, 5, 2, ideal(scale.is_strong ? base_s + " * " + base + " / x" : base_s)},
+      Figure{"speedup", scale.is_strong ? "speedup" : "scaled speedup",
+             "set logscale y 2; set key top left; set autoscale y", 8, 5, ideal("x / " + base)},
+      Figure{"efficiency", "efficiency", "unset logscale y; set key bottom left; set yrange [0:*]", 11, 8, ideal("1")},
   };
   for (const Figure& figure : figures) text += plot(figure, study);
   return text + "}\n";
