@@ -81,6 +81,7 @@ foreach(unit IN ITEMS tagger spool output printer deliveries) # private headers
 endforeach()
 echelon_test(NAME report.json TIMEOUT 60)
 echelon_test(NAME report.csv TIMEOUT 60)
+echelon_test(NAME report.html TIMEOUT 60)
 echelon_test(NAME report.table TIMEOUT 60)
 echelon_test(NAME report.output_file TIMEOUT 60)
 echelon_test(NAME report.progress TIMEOUT 60)
@@ -171,3 +172,11 @@ target_include_directories(shared_losses PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(shared_losses PRIVATE echelon echelon_warnings)
 echelon_test(NAME shared.losses TIMEOUT 300 PROCESSORS 2 LABEL cli
              DEFINES "ECHELON_LOSSES=\"$<TARGET_FILE:shared_losses>\"" ${program_under_test})
+
+# report.html in a real browser.
+add_executable(browser_make_pages browser/make_pages.cpp)
+target_include_directories(browser_make_pages PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(browser_make_pages PRIVATE echelon_report echelon_warnings)
+add_test(NAME browser.report COMMAND python3 ${CMAKE_CURRENT_SOURCE_DIR}/browser/run.py $<TARGET_FILE:browser_make_pages>)
+set_tests_properties(browser.report PROPERTIES PROCESSORS 2 TIMEOUT 120 LABELS browser SKIP_REGULAR_EXPRESSION
+                                               "\\[  SKIPPED \\]")
