@@ -42,10 +42,12 @@ inline measure::Record record_of(std::uint64_t ranks, std::uint64_t threads, dou
                     .mpi = "Open MPI v4.1.4",
                     .isa = "AVX2",
                     .cpu_model = "AMD EPYC 7763 64-Core Processor",
+                    .hosts = {},
                     .ranks = ranks,
                     .threads = threads,
                     .cpus_allowed = ranks * threads,
-                    .launcher = "echelon"};
+                    .launcher = "echelon",
+                    .slurm = {}};
   for (std::uint64_t r = 0; r < ranks; ++r) {
     const std::string host = "node" + std::to_string(r / 16 + 1);
     if (r % 16 == 0) record.context.hosts.push_back(host);
@@ -72,6 +74,12 @@ inline measure::Record record_of(std::uint64_t ranks, std::uint64_t threads, dou
   record.wall_s = time_s + 0.3;
   record.efficiency = analysis::pop_efficiency(record.ranks);
   return record;
+}
+
+inline analysis::Study analysed(const std::vector<analysis::StudyPoint>& points, analysis::Scaling scaling) {
+  analysis::StudyOptions options;
+  options.scaling = scaling;
+  return analysis::analyse(points, options);
 }
 
 inline StudyView make(const Shape& shape = {}) {
@@ -118,7 +126,7 @@ inline StudyView make(const Shape& shape = {}) {
     view.points.push_back(std::move(point));
     view.records.push_back(std::move(kept));
   }
-  view.study = analysis::analyse(view.points, {.scaling = shape.weak ? analysis::Scaling::weak : analysis::Scaling::strong});
+  view.study = analysed(view.points, shape.weak ? analysis::Scaling::weak : analysis::Scaling::strong);
   return view;
 }
 
@@ -131,7 +139,7 @@ inline void add_failure(StudyView& view, std::size_t point, std::string error) {
                        .host = "node2",
                        .launch_to_exit_s = 3.5,
                        .error = std::move(error)});
-  view.study = analysis::analyse(view.points, {.scaling = view.study.scaling});
+  view.study = analysed(view.points, view.study.scaling);
 }
 
 /// What could break the page or run in it, wherever a text of others is shown.
