@@ -17,9 +17,14 @@ using analysis::StudyRow;
 /// From which efficiency on POP calls scaling acceptable (pop-coe.eu).
 constexpr double acceptable_efficiency = 0.8;
 
-std::string figure(double value) { return std::isfinite(value) ? fmt::format("{:.3g}", value) : "unboundedly many"; }
+std::string figure(double value) {
+  if (!std::isfinite(value)) return "unboundedly many";
+  std::string text = fmt::format("{:#.3g}", value);
+  if (text.ends_with('.')) text.pop_back();
+  return text;
+}
 
-std::string percent(double value) { return fmt::format("{:.3g} %", 100 * value); }
+std::string percent(double value) { return figure(100 * value) + " %"; }
 
 template <typename Show>
 std::string with_interval(const Estimate& estimate, Show show) {
@@ -65,7 +70,7 @@ std::string verdict(const Study& study) {
     }
     last_acceptable = &row;
   }
-  const std::string limit = fmt::format("the {} that POP calls acceptable", percent(acceptable_efficiency));
+  const std::string limit = fmt::format("the {:.0f} % that POP calls acceptable", 100 * acceptable_efficiency);
   if (first_not == nullptr) return fmt::format("Every point scales well: none is below {}.", limit);
   return fmt::format("Efficiency is at or above {} up to {}, and {} on {}.", limit,
                      last_acceptable == nullptr ? "no point"

@@ -20,8 +20,11 @@
     return v.toFixed(Math.min(decimals, 8)).replace("-", "−");
   }
   const percent = (v, decimals = 1) => isKnown(v) ? (100 * number(v)).toFixed(decimals).replace("-", "−") + " %" : figure(v);
+  const count = v => Number.isInteger(v) ? String(v) : figure(v, 3);
+  const factor = v => isKnown(v) ? number(v).toFixed(3).replace("-", "−") : figure(v);
   const seconds = v => isKnown(v) ? figure(v) + " s" : figure(v);
   const range = (interval, show = figure) => interval ? `[${show(interval.lower)}, ${show(interval.upper)}]` : "";
+  const percentRange = interval => interval ? `[${[interval.lower, interval.upper].map(v => percent(v).replace(" %", "")).join(", ")}] %` : "";
   const withRange = (e, show = figure) => e ? `${show(e.value)} ${range(e.interval, show)}`.trim() : none;
   const plural = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
   const short = (text, most = 22) => {
@@ -66,7 +69,7 @@
                   interval ? make("span", {class: "interval"}, interval) : null);
     }))));
     return make("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": caption},
-                make("table", {}, make("caption", {}, caption), make("thead", {}, head), body));
+                make("table", {}, make("caption", {}, make("span", {}, caption)), make("thead", {}, head), body));
   }
 
   /// Its table is made when it is opened: those of a thousand ranks would make the page slow.
@@ -151,7 +154,7 @@
     return axis({
       type: "logarithmic", min: first / margin, max: last * margin,
       afterBuildTicks: scale => { scale.ticks = at.map(value => ({value})); },
-      ticks: {callback: v => figure(v, 4).replace(/\.0+$/, ""), maxRotation: 0, autoSkip: true, autoSkipPadding: 8},
+      ticks: {callback: count, maxRotation: 0, autoSkip: true, autoSkipPadding: 8},
     }, hasThreads ? "processors (ranks × threads)" : "ranks");
   }
 
@@ -239,15 +242,15 @@
     return [...by].sort((a, b) => a[0] - b[0]).map(([threads, rows]) => ({name: ", " + plural(threads, "thread") + " a rank", rows}));
   }
 
-  /// The medians of `pick(row)`, an estimate, as points with whiskers.
-  function estimates(of, pick, name, show, color) {
+  /// The medians of `pick(row)`, an estimate, as points with whiskers; joined where no models' curves are there to follow.
+  function estimates(of, pick, name, show, color, hasCurves = false) {
     return groups(of).map((group, i) => {
       const paint = css(color ?? series[i % series.length]);
       return {
         label: name + group.name, data: group.rows.map(r => ({x: r.processors, y: number(pick(r).value)})),
         intervals: group.rows.map(r => pick(r).interval), titles: group.rows.map(r => r.label),
         words: group.rows.map(r => `${name}: ${withRange(pick(r), show)}, n = ${r.repetitions}`),
-        borderColor: paint, backgroundColor: paint, borderWidth: 2, pointRadius: 4, pointHoverRadius: 6, pointHitRadius: 8, order: 1,
+        borderColor: paint, backgroundColor: paint, borderWidth: 2, showLine: !(hasCurves && models.length), pointRadius: 4, pointHoverRadius: 6, pointHitRadius: 8, order: 1,
       };
     });
   }
@@ -289,6 +292,17 @@
     return sets;
   }
 
+  /// Where an axis begins and ends for estimates with their intervals; one that is far wider than the values is cut.
+  function around(estimates) {
+    const middle = estimates.map(e => number(e.value));
+    const reach = Math.max(0.01, 4 * (Math.max(...middle) - Math.min(...middle)));
+    const ends = estimates.flatMap(e => e.interval ? [number(e.interval.lower), number(e.interval.upper)] : []);
+    const within = ends.map(v => Math.min(Math.max(...middle) + reach, Math.max(Math.min(...middle) - reach, v)));
+    const all = [...middle, ...within].filter(Number.isFinite);
+    const least = Math.min(0, ...all), most = Math.max(...all), space = 0.06 * (most - least) || 0.01;
+    return {min: least < 0 ? least - space : 0, max: most + space};
+  }
+
   const values = sets => sets.filter(s => !s.isBand).flatMap(s => s.data.map(d => d.y));
   const curveEnds = () => [...measured.map(r => r.processors), ...data.forecasts.map(f => number(f.processors))];
   const medianWords = `Points are medians with their ${level} % intervals`;
@@ -324,7 +338,7 @@
     const cards = [
       card(isWeak ? "largest scaled speedup" : "largest speedup", figure(best.scaling.speedup.value, 3) + "×",
            [best.label, range(best.scaling.speedup.interval, v => figure(v, 3))].filter(Boolean).join(" ")),
-      card("efficiency there", percent(best.scaling.efficiency.value), range(best.scaling.efficiency.interval, percent)),
+      card("efficiency there", percent(best.scaling.efficiency.value), percentRange(best.scaling.efficiency.interval)),
       card("time there", seconds(best.time_s.value), "baseline " + seconds(baseline.time_s.value)),
     ];
     if (data.preferred !== null) {
@@ -355,7 +369,7 @@
     const box = section("results", "Results");
     if (!rows.length) box.append(make("p", {class: "absent"}, "The study has no points."));
     else {
-      const cell = (e, show) => e ? [show(e.value), range(e.interval, show)] : none;
+      const cell = (e, show, bounds) => e ? [show(e.value), bounds ? bounds(e.interval) : range(e.interval, show)] : none;
       box.append(make("div", {class: "panel"}, table(
         `Medians, with ${level} % intervals below; speedup and efficiency relative to ${baseline ? baseline.label : "a baseline, which did not run"}` +
             (isWeak ? "; speedup is scaled: work grows with processors" : ""),
@@ -363,8 +377,8 @@
          {head: isWeak ? "serial fraction" : "Karp–Flatt"}, {head: "load balance"}, {head: "communication"}, {head: "elapsed s"}, {head: "% CPU"},
          {head: "node-hours a run"}],
         rows.map(r => [r.nodes, r.ranks, r.threads, r.failures ? [r.repetitions, r.failures + " failed"] : r.repetitions, cell(r.time_s, figure),
-                       cell(r.scaling?.speedup, v => figure(v, 4)), cell(r.scaling?.efficiency, percent), cell(r.scaling?.serial_fraction, v => figure(v, 3)),
-                       cell(r.pop?.load_balance, v => figure(v, 3)), cell(r.pop?.communication, v => figure(v, 3)), figure(r.elapsed_s),
+                       cell(r.scaling?.speedup, v => figure(v, 4)), cell(r.scaling?.efficiency, percent, percentRange), cell(r.scaling?.serial_fraction, factor),
+                       cell(r.pop?.load_balance, factor), cell(r.pop?.communication, factor), figure(r.elapsed_s),
                        isKnown(r.cpu_percent) ? number(r.cpu_percent).toFixed(0) : none, figure(r.node_hours, 3)]),
         at => at === data.baseline)));
       const notes = [fewWords().trim(), `${none}: not measured, or not defined there.`, baseline ? "The baseline is shaded; it has speedup 1 by definition." : ""];
@@ -385,7 +399,7 @@
       note: `${medianWords}; small dots are all repetitions.${fewWords()}${modelWords}`,
       label: "Time against processors, both logarithmic. " + summaryOf(measured, r => r.time_s, e => withRange(e, seconds)),
       config: () => {
-        const medians = estimates(measured, r => r.time_s, "median", seconds);
+        const medians = estimates(measured, r => r.time_s, "median", seconds, undefined, true);
         const dots = measured.map(r => points[r.point].runs.map(run => ({x: r.processors, y: number(run.time_s), run, row: r}))).flat();
         const sets = [...medians, {
           label: "each repetition", data: dots, showLine: false, pointRadius: 2.2, pointHitRadius: 2, backgroundColor: faded(css("c1"), 0.45),
@@ -408,7 +422,7 @@
                                             r.spread?.outliers ?? none])));
         if (models.length) box.append(table("What the models say, s; more than " + lastMeasured + " processors are extrapolated",
             [{head: "processors"}, ...models.map(m => ({head: m.name})), {head: "all intervals"}],
-            data.forecasts.map(f => [figure(f.processors, 4) + (f.measured ? "" : " *"), ...f.predictions.map(p => [figure(p.time_s), range(p.interval)]), range(f.envelope) || none])));
+            data.forecasts.map(f => [count(f.processors) + (f.measured ? "" : " *"), ...f.predictions.map(p => [figure(p.time_s), range(p.interval)]), range(f.envelope) || none])));
         return box;
       },
     });
@@ -424,7 +438,7 @@
       note: `Ratios of medians, ${level} % intervals by a joint bootstrap.`,
       label: "Speedup against processors. " + summaryOf(scaled, r => r.scaling.speedup, withRange),
       config: () => {
-        const sets = estimates(scaled, r => r.scaling.speedup, "speedup", v => figure(v));
+        const sets = estimates(scaled, r => r.scaling.speedup, "speedup", v => figure(v), undefined, true);
         sets.push(line("ideal", css("ideal"), [firstMeasured, lastCurve].map(x => ({x, y: x / p0})), {borderDash: [2, 3], order: 4}));
         sets.push(...curves(speedupOf, v => figure(v)));
         const y = logAxis(values(sets), "speedup");
@@ -443,7 +457,7 @@
       note: "Speedup over its ideal; the dotted line is the 80 % that POP calls acceptable.",
       label: "Efficiency against processors. " + summaryOf(scaled, r => r.scaling.efficiency, e => withRange(e, percent)),
       config: () => {
-        const sets = estimates(scaled, r => r.scaling.efficiency, "efficiency", percent);
+        const sets = estimates(scaled, r => r.scaling.efficiency, "efficiency", percent, undefined, true);
         sets.push(line("ideal", css("ideal"), [firstMeasured, lastCurve].map(x => ({x, y: 1})), {borderDash: [2, 3], order: 4}));
         sets.push(line("", css("ideal"), [firstMeasured, lastCurve].map(x => ({x, y: 0.8})), {borderDash: [1, 4], order: 4, pointHitRadius: 0}));
         sets.push(...curves((p, t) => speedupOf(p, t) * p0 / p, percent));
@@ -460,7 +474,7 @@
       note: "Flat: a serial part. Rising: overhead grows with processors. Below 0: faster than ideal, or a slow baseline.",
       label: "Serial fraction against processors. " + summaryOf(fractions, r => r.scaling.serial_fraction, e => withRange(e, v => figure(v, 3))),
       config: () => ({type: "line", data: {datasets: estimates(fractions, r => r.scaling.serial_fraction, "serial fraction", v => figure(v, 3), "c2")}, plugins: [whiskers],
-                      options: options(processorAxis(fractions.map(r => r.processors)), axis({type: "linear", grace: "15%"}, "serial fraction"), {plugins: {legend: {display: false}}})}),
+                      options: options(processorAxis(fractions.map(r => r.processors)), axis({type: "linear", ...around(fractions.map(r => r.scaling.serial_fraction)), ticks: {includeBounds: false}}, "serial fraction"), {plugins: {legend: {display: false}}})}),
       rows: () => table("Serial fraction", [{head: "point", text: true}, {head: "serial fraction"}, {head: "lower"}, {head: "upper"}],
                         fractions.map(r => r.scaling.serial_fraction).map((e, i) => [fractions[i].label, figure(e.value), figure(e.interval?.lower), figure(e.interval?.upper)])),
     });
@@ -494,10 +508,10 @@
       box.append(make("div", {class: "panel"}, table(
         "Fitted to the medians by weighted least squares; hold-out: what the model, fitted without the points of the most processors, predicts for them",
         [{head: "model", text: true}, {head: "coefficients ± standard error", text: true, long: true}, {head: "residual"}, {head: "AICc"}, {head: "least time at"},
-         {head: "hold-out", text: true, long: true}, {head: limit ? `time on ${figure(limit.processors, 4)} processors` : "forecast"}],
+         {head: "hold-out", text: true, long: true}, {head: limit ? `time on ${count(limit.processors)} processors` : "forecast"}],
         models.map((m, i) => [
           m.name + (i === data.preferred ? " (preferred)" : ""),
-          m.coefficients.map(c => `${symbols[c.symbol] ?? c.symbol} = ${figure(c.value, 3)}${isKnown(c.standard_error) ? " ± " + figure(c.standard_error, 2) : ""} ${range(c.interval, v => figure(v, 3))}`.trim()).join("; "),
+          m.coefficients.map(c => `${symbols[c.symbol] ?? c.symbol} = ${figure(c.value, 3)}${isKnown(c.standard_error) ? " ± " + figure(c.standard_error, 2) : ""} ${range(c.interval, v => figure(v, 3))}`.trim()).join("\n"),
           percent(m.relative_residual, 2), figure(m.aicc, 4), isKnown(m.peak_processors) ? figure(m.peak_processors, 3) + " processors" : none,
           m.hold_out ? `predicted ${seconds(m.hold_out.predicted.time_s)}, measured ${seconds(m.hold_out.measured_s)}: ${number(m.hold_out.relative_error) > 0 ? "+" : ""}${percent(m.hold_out.relative_error)}, ` +
             (m.hold_out.predicted.interval ? (m.hold_out.within_interval ? "within its interval" : "outside its interval") : "without an interval") : "too few points",
@@ -582,7 +596,7 @@
           id: "ranks-" + i, heading: row.label + (lost ? `, ${lost} lost` : ""), height: Math.min(330, 84 + 17 * view.labels.length),
           note: view.grouped ? `${n} ranks by compute time, in ${mostBars} groups.` : "",
           label: `Phases of ${plural(n, "rank")}${lost ? `, of which ${lost} lost` : ""}; the slowest took ${seconds(slowest)}. ` + phases.map(([, name], k) => `${name} ${percent(means[i][k], 0)}`).join(", "),
-          config: () => phaseBars(view, "s", view.grouped ? "ranks, longest compute first" : "rank", seconds),
+          config: () => phaseBars(view, "seconds", view.grouped ? "ranks, longest compute first" : "rank", seconds),
           rows: () => {
             const r = record.ranks, host = texts(r.host), cpus = texts(r.cpus), role = texts(r.role);
             return table("Every rank, s", [{head: "rank"}, {head: "host", text: true}, {head: "CPUs", text: true}, {head: "role", text: true}, {head: "tasks"}, {head: "items"},
@@ -616,7 +630,7 @@
         c.drawn = new Chart(c.canvas, c.config());
       }}}, make("option", {value: "point"}, "point"), make("option", {value: "host"}, "host of the first rank"));
       chart(box, {
-        id: "runs", heading: "Time over its point’s median", height: 330,
+        id: "runs", wide: true, heading: "Time over its point’s median", height: 330,
         note: "A slope is drift of the machine; a group apart is a slow host. Hollow: warm-up. Red crosses at the bottom: failed.",
         label: `Time of ${plural(timed.length, "run")} over the median of their point, in the order of running; from ` +
                `${figure(Math.min(...timed.map(r => number(r.time_s) / medianOf.get(r.point))), 3)} to ${figure(Math.max(...timed.map(r => number(r.time_s) / medianOf.get(r.point))), 3)}; ${plural(failed.length, "failure")}`,
@@ -626,7 +640,8 @@
           const keys = [...new Set((by === "host" ? timed.map(key) : rows.map(r => String(r.point)).filter(k => timed.some(t => key(t) === k))))];
           const most = 24;
           const sets = keys.slice(0, most).map((k, i) => {
-            const of = timed.filter(r => key(r) === k || (keys.length > most && i === most - 1 && keys.indexOf(key(r)) >= most));
+            const of = timed.filter(r => key(r) === k || (keys.length > most && i === most - 1 && keys.indexOf(key(r)) >= most))
+              .sort((a, b) => a.warmup - b.warmup);  // the first is the legend's
             const color = css(palette[i % palette.length]);
             return {
               label: i === most - 1 && keys.length > most ? "others" : by === "host" ? short(k || "unknown") : pointName(Number(k)), showLine: false,
@@ -645,7 +660,7 @@
             pointBorderWidth: 2, titles: failed.map(r => `run ${r.sequence}: ${pointName(r.point)}, failed`), words: failed.map(r => short(r.error.split("\n")[0], 70)),
           });
           return {type: "line", data: {datasets: sets}, options: options(axis({type: "linear", grace: 1, ticks: {precision: 0}}, "run"),
-                  axis({type: "linear", min: bottom, max: most2 + space, ticks: {callback: v => Number(v.toFixed(4)).toString()}}, "time / median"))};
+                  axis({type: "linear", min: bottom, max: most2 + space, ticks: {includeBounds: false, callback: v => Number(v.toFixed(4)).toString()}}, "time / median"))};
         },
         rows: () => table("All runs", [{head: "run"}, {head: "point", text: true}, {head: "kind", text: true}, {head: "started", text: true}, {head: "host", text: true}, {head: "time s"},
                                        {head: "launch to exit s"}, {head: "CPU s"}],
@@ -740,9 +755,16 @@
   // A page on paper is light, and as wide as A4: no script runs once it is laid out.
   addEventListener("beforeprint", () => {
     paint("light");
-    for (const c of charts) c.drawn.resize(c.wide || c.canvas.id === "runs" ? 660 : c.small ? 205 : 315, Math.min(c.height, c.wide ? 330 : 250));
+    for (const c of charts) {
+      const height = Math.min(c.height, c.wide ? 330 : 270);
+      c.canvas.parentElement.style.height = height + "px";
+      c.drawn.resize(c.wide ? 660 : c.small ? 205 : 315, height);
+    }
   });
-  addEventListener("afterprint", () => paint(current()));
+  addEventListener("afterprint", () => {
+    for (const c of charts) c.canvas.parentElement.style.height = c.height + "px";
+    paint(current());
+  });
   paint(current());
   root.dataset.ready = "yes";
 })();
