@@ -24,13 +24,13 @@ std::string figure(double value) {
   return text;
 }
 
-std::string percent(double value) { return figure(100 * value) + " %"; }
+std::string percent(double value) { return figure(100 * value) + "\u00a0%"; }
 
 template <typename Show>
 std::string with_interval(const Estimate& estimate, Show show) {
   std::string text = show(estimate.value);
   if (estimate.interval) {
-    text += fmt::format(" ({:.0f} % confidence: {} to {})", 100 * estimate.interval->confidence,
+    text += fmt::format(" ({:.0f}\u00a0% confidence: {} to {})", 100 * estimate.interval->confidence,
                         show(estimate.interval->lower), show(estimate.interval->upper));
   }
   return text;
@@ -70,7 +70,7 @@ std::string verdict(const Study& study) {
     }
     last_acceptable = &row;
   }
-  const std::string limit = fmt::format("the {:.0f} % that POP calls acceptable", 100 * acceptable_efficiency);
+  const std::string limit = fmt::format("the {:.0f}\u00a0% that POP calls acceptable", 100 * acceptable_efficiency);
   if (first_not == nullptr) return fmt::format("Every point scales well: none is below {}.", limit);
   return fmt::format("Efficiency is at or above {} up to {}, and {} on {}.", limit,
                      last_acceptable == nullptr ? "no point"

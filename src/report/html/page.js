@@ -1,7 +1,8 @@
 "use strict";
 (() => {
   const source = document.getElementById("data").textContent;
-  const data = JSON.parse(source);
+  // Marks that turn the direction of writing would turn that of the words around them, too.
+  const data = JSON.parse(source, (_, v) => typeof v === "string" ? v.replace(/[\u202a-\u202e\u2066-\u2069]/g, "\ufffd") : v);
   const main = document.getElementById("main");
 
   // ---- numbers and words ----
@@ -19,12 +20,12 @@
     const decimals = size === 0 ? 0 : Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
     return v.toFixed(Math.min(decimals, 8)).replace("-", "−");
   }
-  const percent = (v, decimals = 1) => isKnown(v) ? (100 * number(v)).toFixed(decimals).replace("-", "−") + " %" : figure(v);
+  const percent = (v, decimals = 1) => isKnown(v) ? (100 * number(v)).toFixed(decimals).replace("-", "−") + "\u00a0%" : figure(v);
   const count = v => Number.isInteger(v) ? String(v) : figure(v, 3);
   const factor = v => isKnown(v) ? number(v).toFixed(3).replace("-", "−") : figure(v);
   const seconds = v => isKnown(v) ? figure(v) + " s" : figure(v);
   const range = (interval, show = figure) => interval ? `[${show(interval.lower)}, ${show(interval.upper)}]` : "";
-  const percentRange = interval => interval ? `[${[interval.lower, interval.upper].map(v => percent(v).replace(" %", "")).join(", ")}] %` : "";
+  const percentRange = interval => interval ? `[${[interval.lower, interval.upper].map(v => percent(v).replace("\u00a0%", "")).join(", ")}] %` : "";
   const withRange = (e, show = figure) => e ? `${show(e.value)} ${range(e.interval, show)}`.trim() : none;
   const plural = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
   const short = (text, most = 22) => {
@@ -153,8 +154,16 @@
     const margin = first === last ? 2 : Math.pow(last / first, 0.03);
     return axis({
       type: "logarithmic", min: first / margin, max: last * margin,
-      afterBuildTicks: scale => { scale.ticks = at.map(value => ({value})); },
-      ticks: {callback: count, maxRotation: 0, autoSkip: true, autoSkipPadding: 8},
+      // A tick a point, but for those that would overlap.
+      afterBuildTicks: scale => {
+        const gap = 40 / Math.max(100, scale.chart.width - 80) * Math.log(last / first);
+        const kept = [];
+        for (const value of [...at].reverse()) {
+          if (!kept.length || Math.log(kept[kept.length - 1] / value) >= gap) kept.push(value);
+        }
+        scale.ticks = kept.reverse().map(value => ({value}));
+      },
+      ticks: {callback: count, maxRotation: 0, autoSkip: false},
     }, hasThreads ? "processors (ranks × threads)" : "ranks");
   }
 
@@ -179,7 +188,7 @@
     return {
       responsive: true, maintainAspectRatio: false, animation: false, normalized: true,
       devicePixelRatio: Math.max(2, window.devicePixelRatio || 1),
-      interaction: {mode: "nearest", intersect: true},
+      interaction: {mode: "point", intersect: true},
       scales: {x, y},
       ...more,
       plugins: {
@@ -190,6 +199,10 @@
         },
         tooltip: {
           backgroundColor: css("text"), titleColor: css("card"), bodyColor: css("card"), displayColors: false, padding: 10,
+          // One of a series, and where there is a median none of its repetitions, which lie below it.
+          filter: (item, _, items) => items.find(i => i.datasetIndex === item.datasetIndex) === item &&
+                                      !(item.dataset.isDetail && items.some(i => i.dataset.intervals)),
+          itemSort: (a, b) => a.datasetIndex - b.datasetIndex,
           callbacks: {
             title: items => items.length ? items[0].dataset.titles?.[items[0].dataIndex] ?? "" : "",
             label: item => item.dataset.words?.[item.dataIndex] ?? `${item.dataset.label}: ${figure(item.parsed.y)}`,
@@ -282,8 +295,11 @@
     const band = shown?.curve.filter(c => c.length === 4);
     if (band?.length) {
       const color = css(modelColors[shown.name] ?? "c5");
-      const clamped = v => Number.isFinite(v) ? v : v > 0 ? 1e12 : 1e-12;
-      const edge = k => band.map(c => ({x: c[0], y: clamped(f(c[0], number(c[k])))}));
+      // Neither 0 nor infinity has a place on a logarithmic axis: far outside of the chart will do.
+      const edge = k => band.map(c => {
+        const middle = f(c[0], number(c[1])), v = f(c[0], number(c[k]));
+        return {x: c[0], y: Math.min(1e4 * middle, Math.max(1e-4 * middle, v))};
+      });
       const none = {borderWidth: 0, pointRadius: 0, pointHitRadius: 0, order: 5};
       sets.push({...none, label: "", data: edge(2), isBand: true});
       sets.push({...none, label: `95 % prediction interval, ${shown.name}`, data: edge(3), isBand: true,
@@ -375,7 +391,7 @@
             (isWeak ? "; speedup is scaled: work grows with processors" : ""),
         [{head: "nodes"}, {head: "ranks"}, {head: "threads"}, {head: "n"}, {head: "time s"}, {head: "speedup"}, {head: "efficiency"},
          {head: isWeak ? "serial fraction" : "Karp–Flatt"}, {head: "load balance"}, {head: "communication"}, {head: "elapsed s"}, {head: "% CPU"},
-         {head: "node-hours a run"}],
+         {head: "node-hours"}],
         rows.map(r => [r.nodes, r.ranks, r.threads, r.failures ? [r.repetitions, r.failures + " failed"] : r.repetitions, cell(r.time_s, figure),
                        cell(r.scaling?.speedup, v => figure(v, 4)), cell(r.scaling?.efficiency, percent, percentRange), cell(r.scaling?.serial_fraction, factor),
                        cell(r.pop?.load_balance, factor), cell(r.pop?.communication, factor), figure(r.elapsed_s),
@@ -402,7 +418,7 @@
         const medians = estimates(measured, r => r.time_s, "median", seconds, undefined, true);
         const dots = measured.map(r => points[r.point].runs.map(run => ({x: r.processors, y: number(run.time_s), run, row: r}))).flat();
         const sets = [...medians, {
-          label: "each repetition", data: dots, showLine: false, pointRadius: 2.2, pointHitRadius: 2, backgroundColor: faded(css("c1"), 0.45),
+          label: "each repetition", isDetail: true, data: dots, showLine: false, pointRadius: 2.2, pointHitRadius: 2, backgroundColor: faded(css("c1"), 0.45),
           borderColor: "transparent", order: 2, titles: dots.map(d => d.row.label), words: dots.map(d => `run ${d.run.sequence}: ${seconds(d.y)}`),
         }];
         if (baseline?.time_s) {
