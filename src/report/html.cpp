@@ -191,16 +191,11 @@ Json as_json(const StudyPoint& point) {
 }
 
 Json as_json(const StudyRunLine& run) {
-  return {{"sequence", run.sequence},
-          {"point", run.point},
-          {"warmup", run.warmup},
-          {"attempt", run.attempt},
-          {"started_at", run.started_at},
-          {"host", run.host},
-          {"time_s", as_json(run.time_s)},
-          {"launch_to_exit_s", as_json(run.launch_to_exit_s)},
-          {"cpu_s", as_json(run.cpu_s)},
-          {"error", run.error}};
+  return {{"sequence", run.sequence},      {"point", run.point},
+          {"warmup", run.warmup},          {"attempt", run.attempt},
+          {"started_at", run.started_at},  {"host", run.host},
+          {"time_s", as_json(run.time_s)}, {"launch_to_exit_s", as_json(run.launch_to_exit_s)},
+          {"cpu_s", as_json(run.cpu_s)},   {"error", run.error}};
 }
 
 /// A list of objects by their members, texts as { values, index }: a record of a thousand ranks has the names of its
@@ -244,8 +239,8 @@ Json as_json(const StudyView& view, std::string_view markdown, std::string_view 
   const std::vector<double> processors = curve_processors(study);
   Json models = Json::array();
   for (std::size_t i = 0; i < study.models.size(); ++i) {
-    models.push_back(as_json(study.models[i], i < study.hold_outs.size() ? study.hold_outs[i] : std::nullopt,
-                             processors));
+    models.push_back(
+        as_json(study.models[i], i < study.hold_outs.size() ? study.hold_outs[i] : std::nullopt, processors));
   }
   const base::Build& build = base::build();
   Json json;

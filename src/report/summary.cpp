@@ -1,10 +1,11 @@
+#include "report/summary.hpp"
+
 #include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
 
 #include "report/plural.hpp"
-#include "report/summary.hpp"
 
 namespace echelon::report {
 namespace {
@@ -72,11 +73,10 @@ std::string verdict(const Study& study) {
   }
   const std::string limit = fmt::format("the {:.0f}\u00a0% that POP calls acceptable", 100 * acceptable_efficiency);
   if (first_not == nullptr) return fmt::format("Every point scales well: none is below {}.", limit);
-  return fmt::format("Efficiency is at or above {} up to {}, and {} on {}.", limit,
-                     last_acceptable == nullptr ? "no point"
-                                                : analysis::label(last_acceptable->ranks, last_acceptable->threads),
-                     percent(first_not->scaling->efficiency.value),
-                     analysis::label(first_not->ranks, first_not->threads));
+  return fmt::format(
+      "Efficiency is at or above {} up to {}, and {} on {}.", limit,
+      last_acceptable == nullptr ? "no point" : analysis::label(last_acceptable->ranks, last_acceptable->threads),
+      percent(first_not->scaling->efficiency.value), analysis::label(first_not->ranks, first_not->threads));
 }
 
 /// Where something costs a noticeable part.
@@ -86,11 +86,11 @@ std::string cost(const StudyRow& row) {
     const char* name;
     double value;
   };
-  const Factor least = std::ranges::min(
-      {Factor{"load balance (ranks have unequal work)", row.pop->load_balance.value},
-       Factor{"communication", row.pop->communication.value},
-       Factor{"computation scalability (ranks compute longer for the same work)", row.pop->computation_scalability.value}},
-      {}, &Factor::value);
+  const Factor least = std::ranges::min({Factor{"load balance (ranks have unequal work)", row.pop->load_balance.value},
+                                         Factor{"communication", row.pop->communication.value},
+                                         Factor{"computation scalability (ranks compute longer for the same work)",
+                                                row.pop->computation_scalability.value}},
+                                        {}, &Factor::value);
   if (!(least.value < 0.95)) return "";
   return fmt::format("What costs most on {} is {}, a factor of {:.2f}.", analysis::label(row.ranks, row.threads),
                      least.name, least.value);

@@ -24,10 +24,13 @@ int main(int argc, char** argv) {
       "oversubscription: 64 ranks ran on 48 CPUs, so that they waited for each other; ask for as many CPUs as ranks");
   typical.notes.emplace_back("Two runs were repeated after the study was interrupted and resumed.");
   write("typical", typical);
-  write("large", studies::make({.ranks = {1, 2, 4, 8, 16, 64, 128, 256, 512, 1024}, .repetitions = 20, .serial = 2e-4,
-                                .coherency = 1e-7}));
+  write(
+      "large",
+      studies::make(
+          {.ranks = {1, 2, 4, 8, 16, 64, 128, 256, 512, 1024}, .repetitions = 20, .serial = 2e-4, .coherency = 1e-7}));
   // As large as it is to stay below 5 MiB: a thousand ranks at each of ten points.
-  const StudyView thousand = studies::make({.ranks = {1015, 1016, 1017, 1018, 1019, 1020, 1021, 1022, 1023, 1024}, .repetitions = 20});
+  const StudyView thousand =
+      studies::make({.ranks = {1015, 1016, 1017, 1018, 1019, 1020, 1021, 1022, 1023, 1024}, .repetitions = 20});
   write("thousand", thousand);
   write("weak", studies::make({.weak = true}));
   write("threads", studies::make({.ranks = {1, 2, 4, 8, 16}, .threads = 4, .repetitions = 7}));

@@ -146,8 +146,10 @@ inline void add_failure(StudyView& view, std::size_t point, std::string error) {
 inline StudyView hostile() {
   StudyView view = make({.ranks = {1, 2, 4, 8}, .repetitions = 6});
   const std::string attack =
-      "</script><script>window.attacked=1</script><img src=x onerror=\"window.attacked=1\"><!--<script> ' \" & {{data}} "
-      "${window.attacked=1} \xF0\x9F\x9A\x80 \xE2\x80\xAE" "rtl \xff\xfe\xc0 \x01\x1b[31m";
+      "</script><script>window.attacked=1</script><img src=x onerror=\"window.attacked=1\"><!--<script> ' \" & "
+      "{{data}} "
+      "${window.attacked=1} \xF0\x9F\x9A\x80 \xE2\x80\xAE"
+      "rtl \xff\xfe\xc0 \x01\x1b[31m";
   view.title = attack;
   view.command_line = attack;
   view.weak = attack;

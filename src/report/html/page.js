@@ -171,9 +171,13 @@
   function logAxis(values, text) {
     const shown = values.filter(v => Number.isFinite(v) && v > 0);
     const least = Math.min(...shown), most = Math.max(...shown);
+    if (most / least < 1.6) {  // as in weak scaling: ticks of a logarithmic axis would be too few
+      const space = Math.max(0.05 * most, most - least);
+      return axis({type: "linear", min: Math.max(0, least - space), max: most + space, ticks: {includeBounds: false}}, text);
+    }
     const min = least / 1.25, max = most * 1.25;
     const ticks = [];
-    const factors = most / least > 3e3 ? [1] : most / least < 2 ? [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8] : [1, 2, 5];
+    const factors = most / least > 3e3 ? [1] : most / least < 3 ? [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8] : [1, 2, 5];
     for (let e = Math.floor(Math.log10(min)); e <= Math.ceil(Math.log10(max)); ++e) {
       for (const f of factors) {
         const value = f * 10 ** e;
@@ -413,7 +417,7 @@
     chart(scalingGrid, {
       id: "time", wide: true, height: 420, heading: "Time",
       note: `${medianWords}; small dots are all repetitions.${fewWords()}${modelWords}`,
-      label: "Time against processors, both logarithmic. " + summaryOf(measured, r => r.time_s, e => withRange(e, seconds)),
+      label: "Time against processors. " + summaryOf(measured, r => r.time_s, e => withRange(e, seconds)),
       config: () => {
         const medians = estimates(measured, r => r.time_s, "median", seconds, undefined, true);
         const dots = measured.map(r => points[r.point].runs.map(run => ({x: r.processors, y: number(run.time_s), run, row: r}))).flat();
@@ -461,7 +465,7 @@
         const max = y.max, min = y.min;
         const powers = [];
         for (let e = Math.ceil(Math.log2(min)); 2 ** e <= max; ++e) powers.push({value: 2 ** e});
-        if (powers.length > 2) y.afterBuildTicks = scale => { scale.ticks = powers; };
+        if (powers.length > 2 && y.type === "logarithmic") y.afterBuildTicks = scale => { scale.ticks = powers; };
         return {type: "line", data: {datasets: sets}, plugins: [whiskers], options: options(processorAxis(curveEnds()), y)};
       },
       rows: () => table("Speedup", [{head: "point", text: true}, {head: "speedup"}, {head: "lower"}, {head: "upper"}, {head: "ideal"}],
