@@ -41,10 +41,10 @@ class Suite:
             check(False, "%s: %s" % (name, problem))
         page.close()
 
-    def save(self, name, data):
+    def save(self, name, make):
         if self.keep:
             with open(os.path.join(self.keep, name), "wb") as file:
-                file.write(data)
+                file.write(make())
 
     # What holds for every page at every width.
     def sound(self, page, name):
@@ -101,6 +101,7 @@ class Suite:
         check(close_to(shown.get("y"), shown["expected"]) and shown.get("x") == 8, "under the pointer is the record's time: %s" % shown)
         check(shown["title"] == "8 ranks" and any("median: %.2f s [" % shown["expected"] in line for line in shown["body"]),
               "the tooltip says so: %s" % shown)
+        self.save("tooltip.png", lambda: page.screenshot(whole=False))
         page.move_to(2, 2)
 
     # What the charts draw is what the page's data say.
@@ -120,13 +121,13 @@ class Suite:
         check(wrong == [], "the charts draw the data: %s" % wrong)
 
     def colours(self, page):
-        light = page.screenshot()
-        self.save("typical-light.png", light)
+        self.save("typical-light.png", page.screenshot)
+        light = page.screenshot(whole=False)
         background = "getComputedStyle(document.body).backgroundColor"
         before = page.run(background)
         page.run("document.getElementById('theme').click()")
-        dark = page.screenshot()
-        self.save("typical-dark.png", dark)
+        self.save("typical-dark.png", page.screenshot)
+        dark = page.screenshot(whole=False)
         check(page.run(background) != before and light != dark, "the button makes it dark")
         self.sound(page, "typical, dark")
         page.run("document.getElementById('theme').click()")
@@ -137,10 +138,10 @@ class Suite:
             page.resize(width)
             page.run("new Promise(done => setTimeout(done, 200))")
             self.sound(page, "typical at %d" % width)
-            self.save("typical-%d.png" % width, page.screenshot())
+            self.save("typical-%d.png" % width, page.screenshot)
         page.resize(1400)
         pdf = page.pdf()
-        self.save("typical.pdf", pdf)
+        self.save("typical.pdf", lambda: pdf)
         check(pdf.startswith(b"%PDF") and len(pdf) > 30000, "it prints: %d bytes" % len(pdf))
         check(page.run(background) == before, "after printing it is as it was")
 
@@ -166,7 +167,7 @@ class Suite:
             check("window.attacked=1" in page.run("document.querySelector('h1').textContent"), "the title is shown as it is")
             page.run("(() => { const s = document.getElementById('order-by'); s.value = 'host'; s.dispatchEvent(new Event('change')); })()")
             self.sound(page, "hostile, by host")
-            self.save("hostile-%d.png" % width, page.screenshot())
+            self.save("hostile-%d.png" % width, page.screenshot)
             self.end(page, "hostile")
 
     def large(self):
@@ -179,7 +180,7 @@ class Suite:
                 const sum = (a) => a.reduce((x, y) => x + y, 0);
                 return [sum(Chart.getChart('ranks-9').data.datasets[1].data) * 16, sum(d.records[d.rows[9].point].ranks.compute_s)]; })()""")
             check(abs(sums[0] - sums[1]) < 1e-6 * sums[1], "these have all of the ranks' time: %s" % sums)
-            self.save(name + ".png", page.screenshot())
+            self.save(name + ".png", page.screenshot)
             self.end(page, name)
 
     def others(self):
@@ -188,14 +189,16 @@ class Suite:
                 "failed": ["No run succeeded", "exit status 1"], "weak": ["Scaled speedup", "Gustafson"],
                 "threads": ["4 threads"]}
         for name, words in says.items():
-            for width in (360, 1400):
-                page = self.open(name, width=width)
+            page = self.open(name)
+            text = page.run("document.body.innerText")
+            for word in words:
+                check(word in text, "%s says '%s'" % (name, word))
+            for width in (1400, 360):
+                page.resize(width)
+                page.run("new Promise(done => setTimeout(done, 100))")
                 self.sound(page, "%s at %d" % (name, width))
-                text = page.run("document.body.innerText")
-                for word in words:
-                    check(word in text, "%s says '%s'" % (name, word))
-                self.save("%s-%d.png" % (name, width), page.screenshot())
-                self.end(page, name)
+                self.save("%s-%d.png" % (name, width), page.screenshot)
+            self.end(page, name)
 
 
 def main():

@@ -219,7 +219,7 @@
 
   /// A chart with its title, an explanation, and its table. `label`: what it shows, for those who do not see it.
   function chart(parent, {id, heading, note, label, height = 340, wide = false, config, rows: lines, tools}) {
-    const canvas = make("canvas", {id, role: "img", "aria-label": label, tabindex: -1}, label);
+    const canvas = make("canvas", {id, role: "img", "aria-label": label}, label);
     const plot = make("div", {class: "plot"}, canvas);
     plot.style.height = height + "px";
     parent.append(make("figure", {class: wide && "wide"}, make("figcaption", {}, make("h3", {}, heading),
