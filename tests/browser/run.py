@@ -164,7 +164,10 @@ class Suite:
             self.sound(page, "hostile")
             check(page.run("window.attacked === undefined && document.images.length === 0 && document.scripts.length === 3"),
                   "nothing of a text is executed")
-            check("window.attacked=1" in page.run("document.querySelector('h1').textContent"), "the title is shown as it is")
+            for place in ("h1", "title", ".lead", "#warnings li", "#notes li", "#command pre", "#failures td.long",
+                          "#environment tbody"):
+                check("window.attacked=1" in page.run("document.querySelector('%s').textContent" % place),
+                      "the text is shown as it is in " + place)
             page.run("(() => { const s = document.getElementById('order-by'); s.value = 'host'; s.dispatchEvent(new Event('change')); })()")
             self.sound(page, "hostile, by host")
             self.save("hostile-%d.png" % width, page.screenshot)

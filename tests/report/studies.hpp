@@ -154,7 +154,6 @@ inline StudyView hostile() {
   view.command_line = attack;
   view.weak = attack;
   view.notes = {attack};
-  view.study.warnings.push_back(attack);
   for (auto& run : view.runs) run.host = attack + std::string(3000, 'h');
   for (auto& record : view.records) {
     record->context.cpu_model = attack;
@@ -171,6 +170,7 @@ inline StudyView hostile() {
     record->ranks.front().compute_s = std::numeric_limits<double>::quiet_NaN();
   }
   add_failure(view, 1, attack);
+  view.study.warnings.push_back(attack);
   view.study.rows[1].time_s->interval = analysis::Interval{0, std::numeric_limits<double>::infinity(), 0.95};
   view.study.rows[2].node_hours = std::numeric_limits<double>::quiet_NaN();
   return view;

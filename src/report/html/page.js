@@ -105,6 +105,7 @@
 
   // ---- charts ----
 
+  let isPrinting = false;
   const charts = [];  // { canvas, config, size }
   const css = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
   const faded = (color, alpha) => color + Math.round(255 * alpha).toString(16).padStart(2, "0");
@@ -198,7 +199,7 @@
       plugins: {
         legend: {
           position: "bottom",
-          labels: {color: css("text"), usePointStyle: true, boxHeight: 7, padding: 12, font: {size: 12},
+          labels: {color: css("text"), usePointStyle: true, boxHeight: 7, padding: isPrinting ? 7 : 12, font: {size: isPrinting ? 9 : 12},
                    filter: item => !!item.text},
         },
         tooltip: {
@@ -774,14 +775,16 @@
   preference.addEventListener("change", () => paint(current()));
   // A page on paper is light, and as wide as A4: no script runs once it is laid out.
   addEventListener("beforeprint", () => {
+    isPrinting = true;
     paint("light");
     for (const c of charts) {
-      const height = Math.min(c.height, c.wide ? 330 : 270);
+      const height = Math.min(c.height, c.wide ? 310 : 280);
       c.canvas.parentElement.style.height = height + "px";
       c.drawn.resize(c.wide ? 660 : c.small ? 205 : 315, height);
     }
   });
   addEventListener("afterprint", () => {
+    isPrinting = false;
     for (const c of charts) c.canvas.parentElement.style.height = c.height + "px";
     paint(current());
   });
