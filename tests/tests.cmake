@@ -185,5 +185,5 @@ if(PYTHON3)
 else()
   add_test(NAME browser.report COMMAND ${CMAKE_COMMAND} -E echo "[  SKIPPED ] python3 is not installed")
 endif()
-set_tests_properties(browser.report PROPERTIES PROCESSORS 2 TIMEOUT 120 LABELS browser SKIP_REGULAR_EXPRESSION
+set_tests_properties(browser.report PROPERTIES PROCESSORS 2 TIMEOUT 300 LABELS browser SKIP_REGULAR_EXPRESSION
                                                "\\[  SKIPPED \\]")

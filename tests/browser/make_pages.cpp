@@ -34,6 +34,18 @@ int main(int argc, char** argv) {
   write("thousand", thousand);
   write("weak", studies::make({.weak = true}));
   write("threads", studies::make({.ranks = {1, 2, 4, 8, 16}, .threads = 4, .repetitions = 7}));
+  // The same numbers of processors by ranks alone, and by two threads a rank.
+  StudyView hybrid = studies::make({.ranks = {1, 2, 4, 8, 16, 32}});
+  StudyView pairs = studies::make({.ranks = {1, 2, 4, 8, 16}, .threads = 2, .coherency = 6e-4});
+  for (auto& run : pairs.runs) {
+    run.point += hybrid.points.size();
+    run.sequence += hybrid.runs.size();
+    hybrid.runs.push_back(run);
+  }
+  hybrid.points.insert(hybrid.points.end(), pairs.points.begin(), pairs.points.end());
+  hybrid.records.insert(hybrid.records.end(), pairs.records.begin(), pairs.records.end());
+  hybrid.study = studies::analysed(hybrid.points, echelon::analysis::Scaling::strong);
+  write("hybrid", hybrid);
   write("bare", studies::make({.ranks = {1, 2}, .repetitions = 3, .records = false}));
   write("hostile", studies::hostile());
   StudyView none;

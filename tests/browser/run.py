@@ -190,12 +190,16 @@ class Suite:
         says = {"bare": ["No record of ranks", "No factors", "No point has the 6 repetitions", "No record says on what"],
                 "empty": ["no points", "No run succeeded", "No model could be fitted"],
                 "failed": ["No run succeeded", "exit status 1"], "weak": ["Scaled speedup", "Gustafson"],
-                "threads": ["4 threads"]}
+                "threads": ["ranks x 4 threads"],
+                "hybrid": ["8 ranks x 2 threads"]}
         for name, words in says.items():
             page = self.open(name)
             text = page.run("document.body.innerText")
             for word in words:
                 check(word in text, "%s says '%s'" % (name, word))
+            if name == "hybrid":
+                labels = page.run("Chart.getChart('time').data.datasets.map(s => s.label)")
+                check(labels[:2] == ["median, 1 thread a rank", "median, 2 threads a rank"], "a series a number of threads: %s" % labels)
             for width in (1400, 360):
                 page.resize(width)
                 page.run("new Promise(done => setTimeout(done, 100))")

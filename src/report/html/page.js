@@ -249,6 +249,7 @@
   const baseline = data.baseline === null ? null : rows[data.baseline];
   const scaled = measured.filter(r => r.scaling);
   const level = confidence();
+  const shapes = ["circle", "triangle", "rect", "rectRot", "star", "crossRot"];
   const series = ["c1", "c7", "c6", "c8", "c5", "c3"];
   const modelColors = {"Amdahl": "c2", "universal scalability": "c4", "logarithmic overhead": "c3", "Gustafson": "c5"};
 
@@ -269,6 +270,7 @@
         intervals: group.rows.map(r => pick(r).interval), titles: group.rows.map(r => r.label),
         words: group.rows.map(r => `${name}: ${withRange(pick(r), show)}, n = ${r.repetitions}`),
         borderColor: paint, backgroundColor: paint, borderWidth: 2, showLine: !(hasCurves && models.length), pointRadius: 4, pointHoverRadius: 6, pointHitRadius: 8, order: 1,
+        pointStyle: shapes[i % shapes.length], borderDash: i > 0 && color ? [5, 3] : undefined,
       };
     });
   }
@@ -494,8 +496,8 @@
       id: "serial", heading: isWeak ? "Serial fraction (Gustafson)" : "Serial fraction (Karp–Flatt)", height: 280,
       note: "Flat: a serial part. Rising: overhead grows with processors. Below 0: faster than ideal, or a slow baseline.",
       label: "Serial fraction against processors. " + summaryOf(fractions, r => r.scaling.serial_fraction, e => withRange(e, v => figure(v, 3))),
-      config: () => ({type: "line", data: {datasets: estimates(fractions, r => r.scaling.serial_fraction, "serial fraction", v => figure(v, 3), "c2")}, plugins: [whiskers],
-                      options: options(processorAxis(fractions.map(r => r.processors)), axis({type: "linear", ...around(fractions.map(r => r.scaling.serial_fraction)), ticks: {includeBounds: false}}, "serial fraction"), {plugins: {legend: {display: false}}})}),
+      config: () => ({type: "line", data: {datasets: estimates(fractions, r => r.scaling.serial_fraction, "serial fraction", v => figure(v, 3))}, plugins: [whiskers],
+                      options: options(processorAxis(fractions.map(r => r.processors)), axis({type: "linear", ...around(fractions.map(r => r.scaling.serial_fraction)), ticks: {includeBounds: false}}, "serial fraction"), groups(fractions).length > 1 ? {} : {plugins: {legend: {display: false}}})}),
       rows: () => table("Serial fraction", [{head: "point", text: true}, {head: "serial fraction"}, {head: "lower"}, {head: "upper"}],
                         fractions.map(r => r.scaling.serial_fraction).map((e, i) => [fractions[i].label, figure(e.value), figure(e.interval?.lower), figure(e.interval?.upper)])),
     });
@@ -635,7 +637,6 @@
   // ---- runs in their order ----
 
   const palette = ["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"];
-  const shapes = ["circle", "triangle", "rect", "rectRot", "star", "crossRot"];
   {
     const box = section("order", "Runs in their order");
     const medianOf = new Map(rows.map(r => [r.point, number(r.time_s?.value)]));
