@@ -192,7 +192,7 @@
   function options(x, y, more = {}) {
     return {
       responsive: true, maintainAspectRatio: false, animation: false, normalized: true,
-      devicePixelRatio: Math.max(2, window.devicePixelRatio || 1),
+      ...(isPrinting ? {devicePixelRatio: 2} : {}),
       interaction: {mode: "point", intersect: true},
       scales: {x, y},
       ...more,
