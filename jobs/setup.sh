@@ -7,7 +7,7 @@ project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # The one that mpi4py is installed for: Debian's, where there may be others.
 python=${PYTHON:-$(if [ -x /usr/bin/python3 ]; then echo /usr/bin/python3; else echo python3; fi)}
 
-# What to look for, and the packages that have it on Debian and Ubuntu, Fedora, and Spack.
+# What to look for, and the packages that have it on Debian and Ubuntu, Fedora, and Spack; - where there is none.
 # needed_for build|test|bench|python
 needed_for() {
   case $1 in
@@ -29,6 +29,7 @@ header:fmt/format.h                     libfmt-dev               fmt-devel      
 header:nlohmann/json.hpp                nlohmann-json3-dev       json-devel          nlohmann-json
 header:hwloc.h                          libhwloc-dev             hwloc-devel         hwloc
 header:muParser.h                       libmuparser-dev          muParser-devel      muparser
+file:/usr/share/javascript/chart.js/chart.min.js libjs-chart.js  -                   -
 TABLE
       ;;
     test) cat <<'TABLE'
@@ -38,6 +39,7 @@ command:parallel                        parallel                 parallel       
 command:shellcheck                      shellcheck               ShellCheck          shellcheck
 command:gnuplot                         gnuplot-nox              gnuplot             gnuplot
 python:numpy                            python3-numpy            python3-numpy       py-numpy
+command:chromium                        chromium                 chromium            -
 TABLE
       ;;
     bench) cat <<'TABLE'
@@ -71,6 +73,7 @@ is_here() {
   local compiler=g++
   case $1 in
     command:*) command -v "${1#command:}" >/dev/null ;;
+    file:*) [ -e "${1#file:}" ] ;;
     python:*) "$python" -c "import ${1#python:}" >/dev/null 2>&1 ;;
     header:*)
       # mpicxx knows where a site keeps its MPI and what was built with it.
@@ -87,8 +90,8 @@ install_missing() {
   while read -r what debian fedora spack; do
     if is_here "$what"; then continue; fi
     for_debian+=("$debian")
-    for_fedora+=("$fedora")
-    for_spack+=("$spack")
+    if [ "$fedora" != - ]; then for_fedora+=("$fedora"); fi
+    if [ "$spack" != - ]; then for_spack+=("$spack"); fi
   done < <(for purpose in "$@"; do needed_for "$purpose"; done)
   if [ ${#for_debian[@]} = 0 ]; then
     say "Everything that is needed is installed"

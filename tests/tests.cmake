@@ -84,6 +84,8 @@ echelon_test(NAME report.json TIMEOUT 60)
 echelon_test(NAME report.compare_text TIMEOUT 60)
 echelon_test(NAME report.csv TIMEOUT 60)
 echelon_test(NAME report.gnuplot TIMEOUT 60)
+echelon_test(NAME report.html TIMEOUT 60)
+target_link_libraries(report_html_test PRIVATE nlohmann_json::nlohmann_json)
 echelon_test(NAME report.table TIMEOUT 60)
 echelon_test(NAME report.study TIMEOUT 60)
 echelon_test(NAME report.output_file TIMEOUT 60)
@@ -191,3 +193,17 @@ target_include_directories(shared_losses PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(shared_losses PRIVATE echelon echelon_warnings)
 echelon_test(NAME shared.losses TIMEOUT 300 PROCESSORS 2 LABEL cli
              DEFINES "ECHELON_LOSSES=\"$<TARGET_FILE:shared_losses>\"" ${program_under_test})
+
+# report.html in a real browser.
+add_executable(browser_make_pages browser/make_pages.cpp)
+target_include_directories(browser_make_pages PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+target_link_libraries(browser_make_pages PRIVATE echelon_report echelon_warnings)
+find_program(PYTHON3 python3)
+if(PYTHON3)
+  add_test(NAME browser.report
+           COMMAND ${PYTHON3} ${CMAKE_CURRENT_SOURCE_DIR}/browser/run.py $<TARGET_FILE:browser_make_pages>)
+else()
+  add_test(NAME browser.report COMMAND ${CMAKE_COMMAND} -E echo "[  SKIPPED ] python3 is not installed")
+endif()
+set_tests_properties(browser.report PROPERTIES PROCESSORS 2 TIMEOUT 300 LABELS browser SKIP_REGULAR_EXPRESSION
+                                               "\\[  SKIPPED \\]")

@@ -101,8 +101,10 @@ void add_report(CLI::App& program, Command& chosen) {
       ->required();
   app.add_option("--out", command->out, "Folder for the files of a study's report [report in the study's]");
   app.footer(
-      "Of a study: the report as text; and as files a table for a paper (table.md, table.tex), the data (tidy.csv, a\n"
-      "line a run; ranks.csv, a line a rank), figures (gnuplot figures.gp makes them), and a trace of the ranks of one "
+      "Of a study: the report as text; and as files the same and more as a page that opens offline (report.html), a "
+      "table\n"
+      "for a paper (table.md, table.tex), the data (tidy.csv, a line a run; ranks.csv, a line a rank), figures "
+      "(gnuplot figures.gp makes them), and a trace of the ranks of one "
       "run\n"
       "on the most ranks (trace.json, for Perfetto).\n"
       "Of records: speedup and efficiency are against the record with the fewest threads in all; times are without "

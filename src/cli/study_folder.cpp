@@ -9,6 +9,7 @@
 #include <echelon/analysis/study.hpp>
 #include <echelon/base/error.hpp>
 #include <echelon/report/gnuplot.hpp>
+#include <echelon/report/html.hpp>
 #include <echelon/report/json.hpp>
 #include <echelon/report/output_file.hpp>
 #include <echelon/report/paper.hpp>
@@ -125,9 +126,12 @@ std::vector<std::string> write_report(const report::StudyView& view, const std::
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) throw base::UsageError(fmt::format("--out: cannot make the folder '{}': {}", folder, error.message()));
-  std::vector<std::pair<std::string, std::string>> files{{"report.txt", report::study_text(view)},
-                                                         {"table.md", report::study_markdown(view)},
-                                                         {"table.tex", report::study_latex(view)},
+  const std::string markdown = report::study_markdown(view);
+  const std::string latex = report::study_latex(view);
+  std::vector<std::pair<std::string, std::string>> files{{"report.html", report::study_html(view, markdown, latex)},
+                                                         {"report.txt", report::study_text(view)},
+                                                         {"table.md", markdown},
+                                                         {"table.tex", latex},
                                                          {"tidy.csv", report::tidy_csv(view)},
                                                          {"ranks.csv", report::ranks_csv(view)}};
   if (view.study.baseline) {

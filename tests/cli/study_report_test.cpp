@@ -58,8 +58,8 @@ TEST_F(study_report, of_a_workload_has_all_views) {
   EXPECT_EQ(outcome.err, "");
   EXPECT_THAT(outcome.out, AllOf(StartsWith("pi --points 1e7\nStrong scaling, speedup against 1 rank on 1 node ("),
                                  HasSubstr("\nechelon study --ranks 1,2 --repeat 6 -- pi --points 1e7\n")));
-  EXPECT_THAT(files("out/report"), ElementsAre("figures.dat", "figures.gp", "ranks.csv", "report.txt", "table.md",
-                                               "table.tex", "tidy.csv", "trace.json"));
+  EXPECT_THAT(files("out/report"), ElementsAre("figures.dat", "figures.gp", "ranks.csv", "report.html", "report.txt",
+                                               "table.md", "table.tex", "tidy.csv", "trace.json"));
   EXPECT_THAT(outcome.out, StartsWith(read("out/report/report.txt")));
   EXPECT_EQ(lines(read("out/report/tidy.csv")).size(), 1U + 14);
   EXPECT_EQ(lines(read("out/report/ranks.csv")).size(), 1U + 1 + 2);
@@ -94,7 +94,8 @@ TEST_F(study_report, of_no_success_is_still_a_report) {
   const Outcome outcome = run({"report", "out"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome;
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("no run succeeded"), HasSubstr("failed runs:")));
-  EXPECT_THAT(files("out/report"), ElementsAre("ranks.csv", "report.txt", "table.md", "table.tex", "tidy.csv"));
+  EXPECT_THAT(files("out/report"),
+              ElementsAre("ranks.csv", "report.html", "report.txt", "table.md", "table.tex", "tidy.csv"));
 }
 
 TEST_F(study_report, studies_are_compared_by_points) {

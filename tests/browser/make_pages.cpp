@@ -1,0 +1,60 @@
+// Writes the pages that run.py opens into a folder.
+#include <fstream>
+#include <iostream>
+
+#include <echelon/report/html.hpp>
+
+#include "report/studies.hpp"
+
+int main(int argc, char** argv) {
+  using namespace echelon::report;
+  if (argc != 2) {
+    std::cerr << "usage: " << argv[0] << " FOLDER\n";
+    return 2;
+  }
+  const auto write = [&](const std::string& name, const StudyView& view) {
+    std::ofstream file{std::string{argv[1]} + '/' + name + ".html"};
+    file << study_html(view, "| nodes | ranks | time s |\n|---:|---:|---:|\n| 1 | 1 | 100.0 |\n",
+                       "\\begin{tabular}{rrr}\nnodes & ranks & time/s \\\\\n1 & 1 & 100.0 \\\\\n\\end{tabular}\n");
+    if (!file.flush()) throw std::runtime_error("cannot write " + name);
+  };
+  StudyView typical = studies::make();
+  studies::add_failure(typical, 3, "exit status 4: rank 5 on node2: MPI_Init failed\nno route to host");
+  typical.study.warnings.emplace_back(
+      "oversubscription: 64 ranks ran on 48 CPUs, so that they waited for each other; ask for as many CPUs as ranks");
+  typical.notes.emplace_back("Two runs were repeated after the study was interrupted and resumed.");
+  write("typical", typical);
+  write(
+      "large",
+      studies::make(
+          {.ranks = {1, 2, 4, 8, 16, 64, 128, 256, 512, 1024}, .repetitions = 20, .serial = 2e-4, .coherency = 1e-7}));
+  // As large as it is to stay below 5 MiB: a thousand ranks at each of ten points.
+  const StudyView thousand =
+      studies::make({.ranks = {1015, 1016, 1017, 1018, 1019, 1020, 1021, 1022, 1023, 1024}, .repetitions = 20});
+  write("thousand", thousand);
+  write("weak", studies::make({.weak = true}));
+  write("threads", studies::make({.ranks = {1, 2, 4, 8, 16}, .threads = 4, .repetitions = 7}));
+  // The same numbers of processors by ranks alone, and by two threads a rank.
+  StudyView hybrid = studies::make({.ranks = {1, 2, 4, 8, 16, 32}});
+  StudyView pairs = studies::make({.ranks = {1, 2, 4, 8, 16}, .threads = 2, .coherency = 6e-4});
+  for (auto& run : pairs.runs) {
+    run.point += hybrid.points.size();
+    run.sequence += hybrid.runs.size();
+    hybrid.runs.push_back(run);
+  }
+  hybrid.points.insert(hybrid.points.end(), pairs.points.begin(), pairs.points.end());
+  hybrid.records.insert(hybrid.records.end(), pairs.records.begin(), pairs.records.end());
+  hybrid.study = studies::analysed(hybrid.points, echelon::analysis::Scaling::strong);
+  write("hybrid", hybrid);
+  write("bare", studies::make({.ranks = {1, 2}, .repetitions = 3, .records = false}));
+  write("hostile", studies::hostile());
+  StudyView none;
+  none.title = "nothing";
+  none.command_line = "echelon study --ranks 1 -- false";
+  write("empty", none);
+  none.points = {{.ranks = 1}, {.ranks = 2}};
+  none.records.resize(2);
+  none.study = echelon::analysis::analyse(none.points);
+  studies::add_failure(none, 0, "exit status 1");
+  write("failed", none);
+}

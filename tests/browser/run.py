@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+"""Opens pages of studies from files in Chromium and looks at them as a reader would.
+
+usage: run.py MAKE_PAGES [--keep FOLDER]      with screenshots and PDFs left in FOLDER
+"""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from devtools import Browser, Page
+
+failures = []
+
+
+def check(holds, what):
+    if not holds:
+        failures.append(what)
+        print("FAILED: " + what)
+
+
+def close_to(a, b):
+    return a is not None and b is not None and abs(a - b) <= 1e-9 * max(abs(a), abs(b))
+
+
+class Suite:
+    def __init__(self, browser, folder, keep):
+        self.browser, self.folder, self.keep = browser, folder, keep
+
+    def open(self, name, **how):
+        page = Page(self.browser, "file://%s/%s.html" % (self.folder, name), **how)
+        print("%s: %.0f KiB, opened in %.2f s" % (name, os.path.getsize("%s/%s.html" % (self.folder, name)) / 1024,
+                                                  page.opened_s))
+        # Far above what it takes (about a second): a hang, not a measurement.
+        check(page.opened_s < 10, "%s opens within 10 s" % name)
+        return page
+
+    def end(self, page, name):
+        for problem in page.problems():
+            check(False, "%s: %s" % (name, problem))
+        page.close()
+
+    def save(self, name, make):
+        if self.keep:
+            with open(os.path.join(self.keep, name), "wb") as file:
+                file.write(make())
+
+    # What holds for every page at every width.
+    def sound(self, page, name):
+        width = page.run("innerWidth")
+        check(page.run("document.documentElement.scrollWidth") <= width, "%s does not overflow at %d" % (name, width))
+        blank = page.run("""[...document.querySelectorAll('canvas')].filter(canvas => {
+            const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', {willReadFrequently: true});
+            copy.drawImage(canvas, 0, 0);
+            const {data} = copy.getImageData(0, 0, canvas.width, canvas.height);
+            const colors = new Set();
+            for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 0) colors.add(data[i] << 16 | data[i + 1] << 8 | data[i + 2]);
+            return colors.size < 5;
+        }).map(canvas => canvas.id)""")
+        check(blank == [], "%s: no chart is blank: %s" % (name, blank))
+        check(page.run("""[...document.querySelectorAll('canvas')].every(c => c.getAttribute('role') === 'img'
+            && c.getAttribute('aria-label').length > 20 && c.closest('figure').querySelector('details'))"""),
+              "%s: every chart has a label and its table" % name)
+
+    def typical(self):
+        page = self.open("typical")
+        self.sound(page, "typical")
+        ids = page.run("[...document.querySelectorAll('canvas')].map(c => c.id)")
+        expected = ["time", "speedup", "efficiency", "serial", "pop", "shares"] + ["ranks-%d" % i for i in range(7)] + ["runs"]
+        check(ids == expected, "all charts are there: %s" % ids)
+        self.under_the_pointer(page)
+        self.values(page)
+        # Every table opens, is one that a screen reader announces, and has rows.
+        tables = page.run("""(() => { document.querySelectorAll('details').forEach(d => d.open = true);
+            return new Promise(done => setTimeout(() => done([...document.querySelectorAll('details')].map(d =>
+              d.querySelectorAll('table caption').length > 0 && d.querySelectorAll('thead th[scope=col]').length > 1
+              && d.querySelectorAll('tbody th[scope=row]').length > 0)), 200)); })()""")
+        check(len(tables) == len(expected) and all(tables), "every chart's table has caption, heads and rows: %s" % tables)
+        check(page.run("document.querySelectorAll('#ranks-6')[0].closest('figure').querySelectorAll('tbody tr').length") == 64,
+              "the table of 64 ranks has 64 rows")
+        page.run("document.querySelectorAll('details').forEach(d => d.open = false)")
+        text = page.run("document.body.innerText")
+        for words in ("oversubscription: 64 ranks", "echelon study --ranks 1,2,4", "no route to host", "AMD EPYC", "tabular",
+                      "universal scalability", "Two runs were repeated"):
+            check(words in text, "the page says '%s'" % words)
+        self.colours(page)
+        self.download(page)
+        self.end(page, "typical")
+
+    # The pointer is put on a point; the tooltip must have the figures of the data that the page embeds.
+    def under_the_pointer(self, page):
+        place = page.run("""(() => { const c = Chart.getChart('time'); c.canvas.scrollIntoView({block: 'center', behavior: 'instant'});
+            const e = c.getDatasetMeta(0).data[3], box = c.canvas.getBoundingClientRect(); return [box.x + e.x, box.y + e.y]; })()""")
+        page.move_to(place[0] - 90, place[1] - 60)
+        page.move_to(*place)
+        page.wait("Chart.getChart('time').tooltip?.dataPoints?.length > 0", timeout=10)
+        shown = page.run("""(() => { const t = Chart.getChart('time').tooltip; const d = JSON.parse(document.getElementById('data').textContent);
+            const first = t.dataPoints.find(p => p.datasetIndex === 0);
+            return {y: first?.parsed.y, x: first?.parsed.x, expected: d.rows[3].time_s.value, title: t.title[0], body: t.body.map(b => b.lines[0])}; })()""")
+        check(close_to(shown.get("y"), shown["expected"]) and shown.get("x") == 8, "under the pointer is the record's time: %s" % shown)
+        check(shown["title"] == "8 ranks" and any("median: %.2f s [" % shown["expected"] in line for line in shown["body"]),
+              "the tooltip says so: %s" % shown)
+        self.save("tooltip.png", lambda: page.screenshot(whole=False))
+        page.move_to(2, 2)
+
+    # What the charts draw is what the page's data say.
+    def values(self, page):
+        wrong = page.run("""(() => { const d = JSON.parse(document.getElementById('data').textContent), wrong = [];
+            const same = (id, at, f) => Chart.getChart(id).data.datasets[at].data.forEach((p, i) => { if (p.y !== f(d.rows[i])) wrong.push([id, i, p.y]); });
+            same('time', 0, r => r.time_s.value);
+            same('speedup', 0, r => r.scaling.speedup.value);
+            same('efficiency', 0, r => r.scaling.efficiency.value);
+            same('pop', 0, r => r.pop.load_balance.value);
+            if (Chart.getChart('time').data.datasets[1].data.length !== d.points.reduce((n, p) => n + p.runs.length, 0)) wrong.push('repetitions');
+            d.rows.forEach((row, at) => ['startup_s', 'compute_s', 'communicate_s', 'wait_s'].forEach((phase, k) => {
+              const drawn = Chart.getChart('ranks-' + at).data.datasets[k].data, ranks = d.records[row.point].ranks;
+              if (drawn.length !== row.ranks || drawn.some((v, i) => v !== ranks[phase][i])) wrong.push([row.label, phase]);
+            }));
+            return wrong; })()""")
+        check(wrong == [], "the charts draw the data: %s" % wrong)
+
+    def colours(self, page):
+        self.save("typical-light.png", page.screenshot)
+        light = page.screenshot(whole=False)
+        background = "getComputedStyle(document.body).backgroundColor"
+        before = page.run(background)
+        page.run("document.getElementById('theme').click()")
+        self.save("typical-dark.png", page.screenshot)
+        dark = page.screenshot(whole=False)
+        check(page.run(background) != before and light != dark, "the button makes it dark")
+        self.sound(page, "typical, dark")
+        page.run("document.getElementById('theme').click()")
+        page.prefer(True)
+        page.run("new Promise(requestAnimationFrame)")
+        check(page.run(background) == before, "a choice by the button outlasts the system's")
+        for width in (360, 768):
+            page.resize(width)
+            page.run("new Promise(done => setTimeout(done, 200))")
+            self.sound(page, "typical at %d" % width)
+            self.save("typical-%d.png" % width, page.screenshot)
+        page.resize(1400)
+        pdf = page.pdf()
+        self.save("typical.pdf", lambda: pdf)
+        check(pdf.startswith(b"%PDF") and len(pdf) > 30000, "it prints: %d bytes" % len(pdf))
+        check(page.run(background) == before, "after printing it is as it was")
+
+    def download(self, page):
+        same = page.run("""(async () => { let blob; const make = URL.createObjectURL; URL.createObjectURL = b => { blob = b; return '#'; };
+            HTMLAnchorElement.prototype.click = function () {}; document.getElementById('download').click(); URL.createObjectURL = make;
+            return await blob.text() === document.getElementById('data').textContent; })()""")
+        check(same, "the download is the data")
+
+    def system_dark(self):
+        page = self.open("typical", dark=True)
+        check(page.run("document.documentElement.dataset.theme") == "dark", "it is dark where the system is")
+        self.end(page, "typical, dark")
+
+    def hostile(self):
+        for width in (360, 1400):
+            page = self.open("hostile", width=width)
+            page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
+            page.run("new Promise(done => setTimeout(done, 200))")
+            self.sound(page, "hostile")
+            check(page.run("window.attacked === undefined && document.images.length === 0 && document.scripts.length === 3"),
+                  "nothing of a text is executed")
+            for place in ("h1", "title", ".lead", "#warnings li", "#notes li", "#command pre", "#failures td.long",
+                          "#environment tbody"):
+                check("window.attacked=1" in page.run("document.querySelector('%s').textContent" % place),
+                      "the text is shown as it is in " + place)
+            page.run("(() => { const s = document.getElementById('order-by'); s.value = 'host'; s.dispatchEvent(new Event('change')); })()")
+            self.sound(page, "hostile, by host")
+            self.save("hostile-%d.png" % width, page.screenshot)
+            self.end(page, "hostile")
+
+    def large(self):
+        for name in ("large", "thousand"):
+            page = self.open(name)
+            check(os.path.getsize("%s/%s.html" % (self.folder, name)) < 5 << 20, name + " is below 5 MiB")
+            self.sound(page, name)
+            check(page.run("Chart.getChart('ranks-9').data.labels.length") == 64, "1,024 ranks are 64 bars")
+            sums = page.run("""(() => { const d = JSON.parse(document.getElementById('data').textContent);
+                const sum = (a) => a.reduce((x, y) => x + y, 0);
+                return [sum(Chart.getChart('ranks-9').data.datasets[1].data) * 16, sum(d.records[d.rows[9].point].ranks.compute_s)]; })()""")
+            check(abs(sums[0] - sums[1]) < 1e-6 * sums[1], "these have all of the ranks' time: %s" % sums)
+            self.save(name + ".png", page.screenshot)
+            self.end(page, name)
+
+    def others(self):
+        says = {"bare": ["No record of ranks", "No factors", "No point has the 6 repetitions", "No record says on what"],
+                "empty": ["no points", "No run succeeded", "No model could be fitted"],
+                "failed": ["No run succeeded", "exit status 1"], "weak": ["Scaled speedup", "Gustafson"],
+                "threads": ["ranks x 4 threads"],
+                "hybrid": ["8 ranks x 2 threads"]}
+        for name, words in says.items():
+            page = self.open(name)
+            text = page.run("document.body.innerText")
+            for word in words:
+                check(word in text, "%s says '%s'" % (name, word))
+            if name == "hybrid":
+                labels = page.run("Chart.getChart('time').data.datasets.map(s => s.label)")
+                check(labels[:2] == ["median, 1 thread a rank", "median, 2 threads a rank"], "a series a number of threads: %s" % labels)
+            for width in (1400, 360):
+                page.resize(width)
+                page.run("new Promise(done => setTimeout(done, 100))")
+                self.sound(page, "%s at %d" % (name, width))
+                self.save("%s-%d.png" % (name, width), page.screenshot)
+            self.end(page, name)
+
+
+def main():
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        if os.environ.get("CI") == "true":
+            sys.exit("chromium is missing, and CI is to run this")
+        print("[  SKIPPED ] chromium is not installed")
+        return
+    keep = sys.argv[3] if len(sys.argv) == 4 and sys.argv[2] == "--keep" else None
+    if keep:
+        os.makedirs(keep, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.argv[1], folder], check=True, timeout=60)
+        browser = Browser(program)
+        try:
+            suite = Suite(browser, folder, keep)
+            for part in (suite.typical, suite.system_dark, suite.hostile, suite.large, suite.others):
+                part()
+        finally:
+            browser.close()
+    sys.exit("%d failed" % len(failures) if failures else None)
+
+
+if __name__ == "__main__":
+    main()
