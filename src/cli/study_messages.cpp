@@ -10,6 +10,7 @@
 #include <echelon/report/table.hpp>
 
 #include "app.hpp"
+#include "study_folder.hpp"
 
 namespace echelon::cli {
 namespace {
@@ -35,23 +36,6 @@ void tell_failures(const std::vector<study::Run>& runs) {
     tell(fmt::format("run {} ({}{}) failed: {}", run.seq, label({run.ranks, run.threads}),
                      run.attempt == 2 ? ", again" : "", run.error));
   }
-}
-
-/// How the runs became what is analysed.
-analysis::StudyOptions analysis_options(const Plan& plan, const std::vector<analysis::StudyPoint>& points) {
-  analysis::StudyOptions options;
-  options.scaling = plan.weak.empty() ? analysis::Scaling::strong : analysis::Scaling::weak;
-  options.bootstrap.seed = plan.seed;
-  const auto is_base = [&](const analysis::StudyPoint& point) {
-    return point.ranks == plan.baseline && !point.runs.empty();
-  };
-  if (plan.baseline && std::ranges::any_of(points, is_base)) {
-    options.baseline_ranks = plan.baseline;
-  } else if (plan.baseline) {
-    tell(fmt::format("note: the baseline, {}, has no run; speedup is against the smallest point that has",
-                     label({*plan.baseline, 1})));
-  }
-  return options;
 }
 
 /// Points, as in "4 ranks, 8 ranks".
@@ -147,15 +131,19 @@ void tell_study_stopped(const std::vector<study::Run>& runs, const std::string& 
 
 ExitCode conclude_study(const Plan& plan, const std::vector<study::Run>& runs, const study::Conclusion& conclusion,
                         const std::string& out, bool quiet) {
-  const std::vector<analysis::StudyPoint> points = study::study_points(plan, runs);
+  const report::StudyView view = study_view(plan, runs);
+  const std::vector<analysis::StudyPoint>& points = view.points;
   const bool any = std::ranges::any_of(points, [](const auto& point) { return !point.runs.empty(); });
   tell_failures(runs);
   if (any && !quiet) {
-    const analysis::Study study = analysis::analyse(points, analysis_options(plan, points));
-    report::write_output("-", report::study_table(study) + "\n");
-    for (const std::string& warning : study.warnings) tell("note: " + warning);
+    report::write_output("-", report::study_table(view.study) + "\n");
+    for (const std::string& note : view.notes) tell("note: " + note);
+    for (const std::string& warning : view.study.warnings) tell("note: " + warning);
   }
   const bool is_whole = tell_shortcomings(plan, points, conclusion);
+  const std::string folder = out + "/report";
+  (void)write_report(view, folder);
+  if (!quiet && any) tell(fmt::format("the whole report: {}/report.html", folder));
   report::write_output("-", out + "\n");
   if (!any) {
     tell("no run succeeded: there is nothing to show");

@@ -79,7 +79,9 @@ struct Drawn {
 Drawn draw(const StudyView& view, const test::TemporaryFolder& folder) {
   folder.write("figures.dat", figures_dat(view));
   folder.write("figures.gp", figures_gp(view));
-  const std::string command = "cd '" + folder.path().string() + "' && gnuplot figures.gp > messages 2>&1 < /dev/null";
+  // Without a locale gnuplot warns that it has no degree sign.
+  const std::string command =
+      "cd '" + folder.path().string() + "' && LC_ALL=C.UTF-8 gnuplot figures.gp > messages 2>&1 < /dev/null";
   const int status = std::system(command.c_str());
   return {status, read(folder.path() / "messages")};
 }
