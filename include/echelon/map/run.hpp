@@ -55,10 +55,10 @@ struct Progress {
 struct Surroundings {
   int output = 1;  ///< descriptors that tasks' output goes to
   int errors = 2;
-  std::function<void(const Progress&)> progress;
-  std::function<void()> make_way;                ///< called before something is printed on a terminal
-  std::function<unsigned()> stops_asked;         ///< how often somebody has asked to stop: 1 gently, 2 at once
-  std::function<void(const std::string&)> tell;  ///< a line for people
+  std::function<void(const Progress&)> progress = {};
+  std::function<void()> make_way = {};                ///< called before something is printed on a terminal
+  std::function<unsigned()> stops_asked = {};         ///< how often somebody has asked to stop: 1 gently, 2 at once
+  std::function<void(const std::string&)> tell = {};  ///< a line for people
 };
 
 struct Result {
