@@ -26,8 +26,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds grace{10};  // mpirun gives its ranks 2 s, echelon -n gives mpirun 5 s
 
-File open_output(const std::string& path) {
-  File file{open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
+base::Descriptor open_output(const std::string& path) {
+  base::Descriptor file{open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
   if (!file.is_open()) throw std::runtime_error(fmt::format("cannot write {}: {}", path, std::strerror(errno)));
   return file;
 }
@@ -119,15 +119,15 @@ bool StopSignals::asked() noexcept {
 Ending run_process(const CommandLine& line, const std::string& out_file, const std::string& err_file,
                    StopSignals& signals, const std::function<void()>& tick) {
   Ending ending;
-  const File out = open_output(out_file);
-  const File err = open_output(err_file);
+  const base::Descriptor out = open_output(out_file);
+  const base::Descriptor err = open_output(err_file);
   std::vector<std::string> words = line.argv;
   std::vector<std::string> entries = changed_environment(line);
   const std::vector<char*> argv = pointers(words);
   const std::vector<char*> envp = pointers(entries);
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("cannot make a pipe");
-  const File start_error{ends[0]};
+  const base::Descriptor start_error{ends[0]};
   const pid_t parent = getpid();
   const Clock::time_point begin = Clock::now();
   const pid_t child = fork();

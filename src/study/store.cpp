@@ -70,7 +70,7 @@ Found find_runs(const std::string& folder, const ReadRecord& read_record) {
 
 struct Store::Impl {
   std::string folder;
-  File lock;
+  base::Descriptor lock;
   std::vector<Run> runs = {};
   std::vector<std::string> notes = {};
 
@@ -81,7 +81,7 @@ struct Store::Impl {
 
 namespace {
 
-File take(const std::string& folder) {
+base::Descriptor take(const std::string& folder) {
   std::error_code error;
   fs::create_directories(fs::path{folder} / "runs", error);
   if (!error) fs::create_directories(fs::path{folder} / "output", error);
@@ -89,7 +89,7 @@ File take(const std::string& folder) {
     throw UsageError(
         fmt::format("--out: cannot make '{}': {}; give a folder that you may write to", folder, error.message()));
   }
-  File lock = [&] {
+  base::Descriptor lock = [&] {
     try {
       return lock_file((fs::path{folder} / "lock").string());
     } catch (const std::runtime_error& e) {
