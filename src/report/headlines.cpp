@@ -10,7 +10,7 @@
 #include <echelon/measure/topology.hpp>
 #include <echelon/report/table.hpp>
 
-#include "plural.hpp"
+#include <echelon/report/plural.hpp>
 #include "seconds.hpp"
 
 namespace echelon::report {

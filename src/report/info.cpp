@@ -4,7 +4,7 @@
 #include <echelon/measure/topology.hpp>
 #include <echelon/report/table.hpp>
 
-#include "plural.hpp"
+#include <echelon/report/plural.hpp>
 
 namespace echelon::report {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <echelon/report/table.hpp>
 
-#include "plural.hpp"
+#include <echelon/report/plural.hpp>
 #include "printable.hpp"
 #include "seconds.hpp"
 
