@@ -40,6 +40,7 @@ command:shellcheck                      shellcheck               ShellCheck     
 command:gnuplot                         gnuplot-nox              gnuplot             gnuplot
 python:numpy                            python3-numpy            python3-numpy       py-numpy
 command:chromium                        chromium                 chromium            -
+command:hpcc                            hpcc                     hpcc                hpcc
 TABLE
       ;;
     bench) cat <<'TABLE'

@@ -28,15 +28,11 @@ std::string labels(Rows rows, Condition holds) {
 }
 
 std::string oversubscribed(Points points, Rows rows) {
-  const std::string which = labels(rows, [&](const StudyRow& row) {
-    const StudyPoint& point = points[row.point];
-    return point.oversubscribed || (point.cpus_allowed > 0 && row.processors > point.cpus_allowed);
-  });
+  const std::string which = labels(rows, [&](const StudyRow& row) { return is_oversubscribed(points[row.point]); });
   if (which.empty()) return {};
   return fmt::format(
       "oversubscribed at {}: more threads than CPUs take turns, so speedup and efficiency there are not those of so "
-      "many "
-      "CPUs; leave these points out, or use a machine with more CPUs",
+      "many CPUs, and models are fitted without; use a machine with more CPUs",
       which);
 }
 
@@ -117,7 +113,7 @@ std::string short_of_cpu(Points points, Rows rows) {
   const auto share = [&](const StudyRow& row) {
     std::vector<double> shares;
     for (const StudyRun& run : points[row.point].runs) shares.push_back(run.cpu_share.value_or(1));
-    return shares.empty() || points[row.point].oversubscribed ? 1 : measure::median(shares);
+    return shares.empty() || is_oversubscribed(points[row.point]) ? 1 : measure::median(shares);
   };
   const std::string which = labels(rows, [&](const StudyRow& row) { return share(row) < enough_cpu_share; });
   if (which.empty()) return {};

@@ -99,7 +99,8 @@ base::ExitCode run(const ReportCommand& command) {
   if (study == command.paths.end()) {
     for (const auto& [option, is_given] :
          {std::pair{"--out", !command.out.empty()}, std::pair{"--beside", !command.beside.empty()}}) {
-      if (is_given) throw base::UsageError(fmt::format("{}: records have only a table; give the folder of a study", option));
+      if (is_given)
+        throw base::UsageError(fmt::format("{}: records have only a table; give the folder of a study", option));
     }
     return report_records(command.paths);
   }

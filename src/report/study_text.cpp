@@ -136,8 +136,10 @@ std::string model_table(const analysis::Study& study) {
     }
   }
   std::string text = '\n' + table.text();
-  text += "held out: the models, fitted without it, predict the largest point so far off";
-  text += ", within or outside their interval\n";
+  if (std::ranges::any_of(study.hold_outs, [](const auto& held) { return held.has_value(); })) {
+    text += "held out: the models, fitted without it, predict the largest point so far off";
+    text += ", within or outside their interval\n";
+  }
   if (study.preferred) text += "* the smallest AICc\n";
   return text;
 }

@@ -43,6 +43,9 @@ struct StudyPoint {
   std::vector<StudyRun> runs = {};
 };
 
+/// More threads than CPUs: as its records say, or by the count.
+[[nodiscard]] bool is_oversubscribed(const StudyPoint& point);
+
 /// Of a record: its median repetition is the time, which is without startup. Throws std::invalid_argument where the
 /// record has no repetitions.
 [[nodiscard]] StudyRun study_run(const measure::Record& record, std::uint64_t sequence);
