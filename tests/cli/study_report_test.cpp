@@ -175,6 +175,7 @@ TEST_F(study_report, what_cannot_be_is_refused_in_one_line) {
   study("b", {"--ranks", "2", "--repeat", "1"}, {"true"});
   study("weak", {"--ranks", "1", "--repeat", "1", "--weak", "p"}, {"sh", "-c", "true {}"});
   folder.write("file", "");
+  folder.write("head", "ranks,elapsed_s\n");
   folder.write("no/plan.txt", "");
   const std::vector<std::pair<Arguments, std::string>> refused{
       {{"compare", "a"}, "B"},
@@ -185,7 +186,7 @@ TEST_F(study_report, what_cannot_be_is_refused_in_one_line) {
       {{"report", "a", "b"}, "echelon compare"},
       {{"report", "a", "--out", "file"}, "--out"},
       {{"report", "a", "--beside", "none"}, "cannot read 'none'; give a CSV file"},
-      {{"report", "a", "--beside", "file"}, "--beside: 'file': it has no figures"},
+      {{"report", "a", "--beside", "head"}, "--beside: 'head': it has no figures"},
       {{"report", "a", "--out", "file/x"}, "--out"},
       {{"report", "no", "--out", "x"}, "--out"},
       {{"report", "no"}, "--json"},
