@@ -643,7 +643,7 @@
     box.append(grid);
     data.beside.forEach((other, i) => {
       const time = other.is_elapsed ? "elapsed s" : "time s";
-      const sides = [["study", "this study", "c1"], ["other", "theirs", "c6"]];
+      const sides = [["study", "this study", "c1"], ["other", "theirs", "c2"]];
       const all = other.rows.flatMap(r => sides.map(([side]) => r[side]?.speedup)).filter(isKnown);
       chart(grid, {
         id: "beside-" + i, wide: true, heading: other.title,
