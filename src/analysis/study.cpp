@@ -112,8 +112,8 @@ void add_pop(Study& study, std::span<const StudyPoint> points, const BootstrapOp
 }
 
 void add_forecasts(Study& study, std::span<const ModelPoint> measured) {
-  const auto add = [&](double processors, bool measured) {
-    Forecast forecast{processors, measured, {}, envelope(study.models, processors)};
+  const auto add = [&](double processors, bool is_measured) {
+    Forecast forecast{processors, is_measured, {}, envelope(study.models, processors)};
     for (const Model& model : study.models) forecast.predictions.push_back(model.predict(processors));
     study.forecasts.push_back(std::move(forecast));
   };

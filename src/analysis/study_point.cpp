@@ -23,6 +23,7 @@ StudyRun study_run(const measure::Record& record, std::uint64_t sequence) {
   for (const measure::RankRecord& rank : record.ranks) {
     startup_s = std::max(startup_s, rank.startup_s);
     cpu_s += rank.cpu_s;
+    if (rank.lost) ++run.lost_ranks;
     HostTiming& host = hosts[rank.host];
     host.host = rank.host;
     ++host.ranks;

@@ -36,6 +36,17 @@ std::string oversubscribed(Points points, Rows rows) {
       which);
 }
 
+std::string lost_ranks(Points points, Rows rows) {
+  const auto any_lost = [](const StudyRun& run) { return run.lost_ranks > 0; };
+  const std::string which =
+      labels(rows, [&](const StudyRow& row) { return std::ranges::any_of(points[row.point].runs, any_lost); });
+  if (which.empty()) return {};
+  return fmt::format(
+      "ranks were lost at {}: the others did their work, so times there are not those of so many ranks; repeat these "
+      "points",
+      which);
+}
+
 std::string drifting(Points points) {
   constexpr double significant = 0.01;
   constexpr double worth_a_word = 0.01;
@@ -163,8 +174,8 @@ std::string without_runs(Rows rows) {
 }  // namespace
 
 std::vector<std::string> study_warnings(Points points, Rows rows) {
-  std::vector<std::string> found{without_runs(rows), oversubscribed(points, rows), short_of_cpu(points, rows),
-                                 drifting(points)};
+  std::vector<std::string> found{without_runs(rows), lost_ranks(points, rows), oversubscribed(points, rows),
+                                 short_of_cpu(points, rows), drifting(points)};
   std::ranges::move(slow_hosts(points), std::back_inserter(found));
   for (auto&& text : {super_linear(rows), too_short(rows), few_repetitions(rows), startup_counted(points, rows)}) {
     found.push_back(text);

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <string>
 #include <vector>
@@ -207,6 +208,42 @@ TEST_F(study_report, damaged_study_is_refused_in_one_line) {
   EXPECT_EQ(outcome.exit_code, 2) << outcome;
   EXPECT_EQ(lines(outcome.err).size(), 1U) << outcome;
   EXPECT_THAT(outcome.err, HasSubstr("0001.json"));
+}
+
+TEST_F(study_report, records_of_other_hands_are_shown_as_they_are_or_refused) {
+  ASSERT_EQ(run({"study", "--ranks", "1,2", "--repeat", "1", "--out", "a", "--quiet", "--", "pi", "--points", "1e6"})
+                .exit_code,
+            0);
+  const std::string name = "a/runs/0004.json";
+  const std::string whole = read(name);
+  const auto report_of = [&](const auto& edit) {
+    nlohmann::json edited = nlohmann::json::parse(whole);
+    edit(edited);
+    folder.write(name, edited.dump());
+    return run({"report", "a"});
+  };
+  const std::string hostile = "</script><script>alert(1)</script>\"'\u202e😀" + std::string(300, 'x');
+  const Outcome shown = report_of([&](auto& edited) {
+    edited["host"] = hostile;
+    edited["record"]["context"]["hosts"] = {hostile};
+    edited["record"]["new"] = {{"from", "the future"}};
+    for (auto& rank : edited["record"]["ranks"]) rank.update({{"host", hostile}, {"lost", true}});
+  });
+  EXPECT_EQ(shown.exit_code, 0) << shown;
+  EXPECT_THAT(shown.out, AllOf(HasSubstr("ranks were lost at "), HasSubstr("😀xxx"), Not(HasSubstr("\u202e"))));
+  EXPECT_THAT(read("a/report/report.html"), AllOf(Not(HasSubstr("<script>alert")), HasSubstr("script>alert")));
+  const std::vector<std::pair<std::function<void(nlohmann::json&)>, std::string>> refused{
+      {[](auto& edited) { edited["record"]["schema"] = "echelon.record/2"; }, "another version of Echelon wrote it"},
+      {[](auto& edited) { edited["schema"] = "echelon.run/2"; }, "another version of Echelon wrote it"},
+      {[](auto& edited) { edited["record"].erase("ranks"); }, "'ranks'"},
+      {[](auto& edited) { edited["record"]["wall_s"] = "a minute"; }, "number"},
+      {[](auto& edited) { edited.erase("seq"); }, "'seq'"}};
+  for (const auto& [edit, reason] : refused) {
+    const Outcome outcome = report_of(edit);
+    EXPECT_EQ(outcome.exit_code, 2) << outcome;
+    EXPECT_EQ(lines(outcome.err).size(), 1U) << outcome;
+    EXPECT_THAT(outcome.err, AllOf(HasSubstr("0004.json' cannot be used"), HasSubstr(reason)));
+  }
 }
 
 TEST_F(study_report, full_standard_output_is_one_line_and_the_code_for_broken) {

@@ -28,6 +28,7 @@ struct StudyRun {
   /// The smallest cpu_share() of a rank, of workloads whose compute phase is nothing but computing: pi and fill.
   std::optional<double> cpu_share = {};
   std::optional<PopRun> pop = {};
+  std::uint64_t lost_ranks = 0;
   std::vector<HostTiming> hosts = {};
 };
 
