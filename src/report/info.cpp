@@ -35,7 +35,8 @@ std::string info_table(const Record& record) {
   const measure::Context& context = record.context;
   std::string text;
   const auto line = [&](std::string_view head, const std::string& what) {
-    text += fmt::format("{:<18}{}\n", head, what);
+    constexpr std::size_t width = 21;  // SLURM_CLUSTER_NAME, and blanks
+    text += fmt::format("{:<{}}{}\n", head, width, what);
   };
   line(context.launcher == "none" ? "usable CPUs" : "rank 0 may use",
        fmt::format("{} on {}: {}", number(machine, "usable_cpus"), plural(number(machine, "usable_cores"), "core"),
@@ -53,6 +54,7 @@ std::string info_table(const Record& record) {
   line("MPI", fmt::format("{}, launcher: {}", context.mpi, context.launcher));
   line("Echelon", fmt::format("{} ({}{}), {} build, {}", context.version, context.commit,
                               context.dirty ? ", changed" : "", context.build_type, context.compiler));
+  if (const auto* command = measure::find<std::string>(machine, "start_command")) line("-n starts ranks by", *command);
   if (context.slurm) {
     for (const auto& [name, value] : *context.slurm) line(name, value);
   }
