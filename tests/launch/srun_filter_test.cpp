@@ -26,7 +26,8 @@ TEST(srun_filter, killed_rank_is_kept_back_and_known) {
                    "slurmstepd-n1: error: *** STEP 8.0 ON n1 CANCELLED AT 2026-11-21T19:43:21 ***\n"
                    "srun: error: n2: task 2: Terminated\n"
                    "srun: error: n1: tasks 0-1: Terminated\n"
-                   "srun: Force Terminated StepId=8.0\n"),
+                   "srun: Force Terminated StepId=8.0\n"
+                   "srun: forcing job termination\n"),
             "");
   ASSERT_TRUE(filter.killed().has_value());
   EXPECT_EQ(filter.killed()->rank, 3);
@@ -63,6 +64,7 @@ TEST(srun_filter, what_the_user_must_know_is_passed_on) {
 TEST(srun_filter, progress_line_does_not_wait_for_its_end) {
   SrunFilter filter;
   EXPECT_EQ(filter.feed("\r 12 %"), "\r 12 %");
+  EXPECT_EQ(filter.feed("srun: \n"), "srun: \n") << "it is of the same line";
   EXPECT_EQ(filter.feed("sr"), "") << "it may become one of srun's";
   EXPECT_EQ(filter.feed("ange"), "srange");
 }
