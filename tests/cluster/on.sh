@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Runs a command on a node of the cluster that up.sh has brought up: on.sh ctl|n1|n2|n3|n4 COMMAND [ARGUMENT...]
+set -euo pipefail
+cluster=${ECHELON_CLUSTER:-/run/echelon-cluster}
+[ $# -ge 2 ] || { sed -n 2p "$0" >&2; exit 2; }
+if [ ! -e "$cluster/up" ] || flock --shared --nonblock "$cluster" true; then
+  echo "on.sh: no cluster is up; $(dirname "$0")/up.sh brings one up" >&2
+  exit 1
+fi
+node=$1
+shift
+# Everyone is root there, which Open MPI refuses unless told twice.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+command=(env --chdir="$PWD" "$@")
+if [ "$node" != ctl ]; then
+  # shellcheck disable=SC2016 # read on ctl
+  command=(bash -c 'read -r pid <"/run/nodes/$0" && exec nsenter --target "$pid" --pid --mount --uts --net "$@"'
+           "$node" "${command[@]}")
+fi
+exec nsenter --target "$(cat "$cluster/pid")" --pid --mount --uts --net "${command[@]}"
