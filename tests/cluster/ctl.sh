@@ -34,11 +34,12 @@ if [ -e /etc/hosts ]; then mount --bind /etc/slurm/hosts /etc/hosts; fi
 # the few CPUs of this machine must not spin.
 defaults=/etc/openmpi/openmpi-mca-params.conf
 if [ -e $defaults ]; then
-  { cat $defaults && printf 'orte_tmpdir_base = /run\nmpi_yield_when_idle = 1\n'; } >/etc/slurm/openmpi-mca-params.conf
+  { cat $defaults && printf '\norte_tmpdir_base = /run\nmpi_yield_when_idle = 1\n'; } >/etc/slurm/openmpi-mca-params.conf
   mount --bind /etc/slurm/openmpi-mca-params.conf $defaults
 fi
 
-# TmpFS, where PMIx keeps its files, must be a node's own. KillWait: a job that is cancelled is killed after so many seconds.
+# TmpFS, where PMIx keeps its files, must be a node's own. Jobs start, and are killed after they were cancelled, sooner than
+# by default.
 cat >/etc/slurm/slurm.conf <<END
 ClusterName=echelon
 SlurmctldHost=ctl(10.77.0.254)
@@ -59,6 +60,7 @@ SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides
 MpiDefault=pmix
 ReturnToService=2
+SchedulerParameters=batch_sched_delay=0,sched_min_interval=0
 KillWait=3
 NodeName=n[1-4] NodeAddr=10.77.0.[1-4] CPUs=2 RealMemory=1000 State=UNKNOWN
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
