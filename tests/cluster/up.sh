@@ -46,6 +46,7 @@ trap 'kill -KILL "$first" 2>/dev/null || true; rm -rf "$cluster"' EXIT
 trap 'exit 1' HUP INT TERM
 setsid unshare --pid --fork --kill-child --mount --uts --net "$here/ctl.sh" "$cluster" </dev/null >"$cluster/log" 2>&1 &
 first=$!
+disown # no word from the shell of how it ended
 for ((tenths = 0; tenths < 600; ++tenths)); do
   [ ! -e "$cluster/up" ] || break
   kill -0 "$first" 2>/dev/null || break
