@@ -120,7 +120,9 @@ class cluster : public testing::Test {
     EXPECT_TRUE(is_idle(node));
   }
   static bool is_idle(const std::string& node) {
-    return wait_until([&] { return on_ctl({"sinfo", "--noheader", "--nodes=" + node, "--format=%T"}).out == "idle\n"; });
+    return wait_until([&] {
+      return on_ctl({"sinfo", "--noheader", "--nodes=" + node, "--format=%T"}).out == "idle\n";
+    });
   }
 
   TemporaryFolder folder_;
