@@ -11,9 +11,11 @@ read -r pid _ </proc/self/stat # as the machine counts: this is still its /proc
 echo "$pid" >pid
 mount -t proc proc /proc
 mount -t tmpfs -o mode=755 tmpfs /run
-mount -t tmpfs -o mode=755 tmpfs /etc/slurm
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mkdir -p /run/nodes /run/slurm/state /run/munge
+cp -a /etc /run/etc # of the cluster's own, so that files in it can be changed
+mount --bind /run/etc /etc
+mkdir -p /etc/slurm
 
 show_logs() {
   tail -n 20 /run/slurm/slurmctld.log
@@ -27,16 +29,12 @@ trap show_logs EXIT
   echo "127.0.0.1 localhost"
   echo "10.77.0.254 ctl"
   for node in "${nodes[@]}"; do echo "10.77.0.${node#n} $node"; done
-} >/etc/slurm/hosts
-if [ -e /etc/hosts ]; then mount --bind /etc/slurm/hosts /etc/hosts; fi
+} >/etc/hosts
 
 # Open MPI's own files belong to a node as well: /tmp is one for all, as a cluster's shared file system is. Eight ranks on
 # the few CPUs of this machine must not spin.
 defaults=/etc/openmpi/openmpi-mca-params.conf
-if [ -e $defaults ]; then
-  { cat $defaults && printf '\norte_tmpdir_base = /run\nmpi_yield_when_idle = 1\n'; } >/etc/slurm/openmpi-mca-params.conf
-  mount --bind /etc/slurm/openmpi-mca-params.conf $defaults
-fi
+[ ! -e $defaults ] || printf '\norte_tmpdir_base = /run\nmpi_yield_when_idle = 1\n' >>$defaults
 
 # TmpFS, where PMIx keeps its files, must be a node's own. Jobs start, and are killed after they were cancelled, sooner than
 # by default.

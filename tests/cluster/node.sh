@@ -12,7 +12,8 @@ if [ $$ != 1 ]; then
     while kill -0 "$first" 2>/dev/null; do sleep 0.05; done
     while ip link show "$node" >/dev/null 2>&1; do sleep 0.05; done # goes with the other end
   fi
-  setsid unshare --pid --fork --kill-child --mount --uts --ipc --net "$0" "$node" </dev/null >"/run/nodes/$node.log" 2>&1 &
+  setsid unshare --pid --fork --kill-child --mount --propagation unchanged --uts --ipc --net "$0" "$node" </dev/null \
+    >"/run/nodes/$node.log" 2>&1 &
   until [ -s "/run/nodes/$node" ]; do sleep 0.05; done
   ip link add "$node" type veth peer name eth0 netns "$(cat "/run/nodes/$node")"
   ip link set "$node" master bridge up

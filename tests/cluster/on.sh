@@ -14,7 +14,7 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 command=(env --chdir="$PWD" "$@")
 if [ "$node" != ctl ]; then
   # shellcheck disable=SC2016 # read on ctl
-  command=(bash -c 'read -r pid <"/run/nodes/$0" && exec nsenter --target "$pid" --pid --mount --uts --ipc --net "$@"'
-           "$node" "${command[@]}")
+  enter='read -r pid <"/run/nodes/$0" && exec nsenter --target "$pid" --pid --mount --uts --ipc --net --root "$@"'
+  command=(env --chdir=/ bash -c "$enter" "$node" "${command[@]}")
 fi
-exec nsenter --target "$(cat "$cluster/pid")" --pid --mount --uts --net "${command[@]}"
+exec nsenter --target "$(cat "$cluster/pid")" --pid --mount --uts --net --root "${command[@]}"

@@ -21,7 +21,14 @@ die() {
 for command in slurmctld slurmd srun munged ip unshare nsenter flock; do
   command -v "$command" >/dev/null || cannot "$command is missing (Debian: slurmctld slurmd slurm-client munge iproute2)"
 done
-unshare --pid --fork --mount --uts --net sh -c 'mount -t proc proc /proc && mount -t tmpfs tmpfs /dev/shm' 2>/dev/null ||
+# In a chroot nobody may make all mounts private, so they have to be.
+propagation=private
+if ! unshare --mount true 2>/dev/null; then
+  ! grep -q ' shared:' /proc/1/mountinfo || cannot "this is a chroot, and its mounts are shared; unshare --mount before chroot"
+  propagation=unchanged
+fi
+spaces=(--pid --fork --kill-child --mount --propagation "$propagation" --uts --net)
+unshare "${spaces[@]}" sh -c 'mount -t proc proc /proc && mount -t tmpfs tmpfs /dev/shm' 2>/dev/null ||
   cannot "namespaces of processes, mounts and networks are not permitted"
 unshare --net sh -c 'ip link add bridge type bridge && ip link add n1 type veth peer name eth0' 2>/dev/null ||
   cannot "network bridges and pairs of interfaces are not permitted"
@@ -44,7 +51,7 @@ exec 7<"/proc/1"
 [ "${1:-}" != --with-parent ] || exec 7<"/proc/$PPID"
 trap 'kill -KILL "$first" 2>/dev/null || true; rm -rf "$cluster"' EXIT
 trap 'exit 1' HUP INT TERM
-setsid unshare --pid --fork --kill-child --mount --uts --net "$here/ctl.sh" "$cluster" </dev/null >"$cluster/log" 2>&1 &
+setsid unshare "${spaces[@]}" "$here/ctl.sh" "$cluster" </dev/null >"$cluster/log" 2>&1 &
 first=$!
 disown # no word from the shell of how it ended
 for ((tenths = 0; tenths < 600; ++tenths)); do
