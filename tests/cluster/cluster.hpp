@@ -104,6 +104,13 @@ class cluster : public testing::Test {
 
   static void cut(const std::string& node) { EXPECT_EQ(on_ctl({"ip", "link", "set", node, "down"}).exit_code, 0); }
   static void heal(const std::string& node) { EXPECT_EQ(on_ctl({"ip", "link", "set", node, "up"}).exit_code, 0); }
+  /// For a node that was cut off: whether a job that ended meanwhile has ended there too SLURM would ask again only
+  /// after a minute or more.
+  static void end_jobs_on(const std::string& node) {
+    for (const char* state : {"State=DOWN", "State=RESUME"}) {
+      EXPECT_EQ(on_ctl({"scontrol", "update", "NodeName=" + node, state, "Reason=test"}).exit_code, 0);
+    }
+  }
   /// As if its power had failed: everything on it is gone at once.
   static void power_off(const std::string& node) {
     EXPECT_EQ(on_ctl({"bash", "-c", "kill -KILL $(</run/nodes/" + node + ")"}).exit_code, 0);
