@@ -3,6 +3,8 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -20,7 +22,7 @@ namespace echelon::test {
 
 /// How a batch job ended, and what it wrote.
 struct JobOutcome {
-  std::string state;  ///< "COMPLETED"
+  std::string state;  ///< "COMPLETED"; "COMPLETING" where one of its nodes is gone
   int exit_code = -1;
   std::string out;
   std::string err;
@@ -73,17 +75,18 @@ class cluster : public testing::Test {
     EXPECT_EQ(submitted.exit_code, 0) << submitted;
     const std::string id = lines(submitted.out + "\n").front();
     JobOutcome outcome;
-    EXPECT_TRUE(wait_until(
-        [&] {
-          const std::string shown = on_ctl({"scontrol", "--oneliner", "show", "job", id}).out;
-          outcome.state = word_after(" JobState=", shown);
-          const std::string code = word_after(" ExitCode=", shown);  // "0:0": and the signal
-          outcome.exit_code = code.empty() ? -1 : std::stoi(code);
-          return outcome.state != "PENDING" && outcome.state != "RUNNING" && outcome.state != "COMPLETING";
-        },
-        limit))
-        << "job " << id << " goes on, which is cancelled";
+    const auto has_left = [&](const std::set<std::string>& states) {
+      const std::string shown = on_ctl({"scontrol", "--oneliner", "show", "job", id}).out;
+      outcome.state = word_after(" JobState=", shown);
+      const std::string code = word_after(" ExitCode=", shown);  // "0:0": and the signal
+      outcome.exit_code = code.empty() ? -1 : std::stoi(code);
+      return !outcome.state.empty() && !states.contains(outcome.state);
+    };
+    const auto has_ended = [&] { return has_left({"PENDING", "RUNNING"}); };
+    EXPECT_TRUE(wait_until(has_ended, limit)) << "job " << id << " goes on, which is cancelled";
     (void)on_ctl({"scancel", id});
+    // Where one of its nodes is gone it stays so.
+    (void)wait_until([&] { return has_left({"COMPLETING"}); }, std::chrono::seconds{10});
     outcome.out = contents("out");
     outcome.err = contents("err");
     return outcome;
