@@ -138,9 +138,9 @@ study::Machine this_machine() {
   return {.echelon = launch::this_executable(),
           .in_slurm = measure::environment("SLURM_JOB_ID").has_value(),
           .is_root = geteuid() == 0,
-          .mpirun = [](const study::Point& point, const std::vector<std::string>& variables,
-                       const std::vector<std::string>& program) {
-            return launch::mpirun_command_here(point.ranks, point.threads, variables, program);
+          .start = [](const launch::Launcher& launcher, const study::Point& point,
+                      const std::vector<std::string>& variables, const std::vector<std::string>& program) {
+            return launch::start_command_here(launcher, point.ranks, point.threads, variables, program);
           }};
 }
 

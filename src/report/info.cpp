@@ -2,9 +2,8 @@
 
 #include <echelon/analysis/warnings.hpp>
 #include <echelon/measure/topology.hpp>
+#include <echelon/report/plural.hpp>
 #include <echelon/report/table.hpp>
-
-#include "plural.hpp"
 
 namespace echelon::report {
 namespace {
@@ -35,8 +34,8 @@ std::string info_table(const Record& record) {
   const Fields& machine = record.result;
   const measure::Context& context = record.context;
   std::string text;
-  const int width = context.slurm ? 21 : 18;  // its names are longer
   const auto line = [&](std::string_view head, const std::string& what) {
+    constexpr std::size_t width = 21;  // SLURM_CLUSTER_NAME, and blanks
     text += fmt::format("{:<{}}{}\n", head, width, what);
   };
   line(context.launcher == "none" ? "usable CPUs" : "rank 0 may use",
@@ -55,6 +54,7 @@ std::string info_table(const Record& record) {
   line("MPI", fmt::format("{}, launcher: {}", context.mpi, context.launcher));
   line("Echelon", fmt::format("{} ({}{}), {} build, {}", context.version, context.commit,
                               context.dirty ? ", changed" : "", context.build_type, context.compiler));
+  if (const auto* command = measure::find<std::string>(machine, "start_command")) line("-n starts ranks by", *command);
   if (context.slurm) {
     for (const auto& [name, value] : *context.slurm) line(name, value);
   }
