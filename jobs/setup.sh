@@ -40,6 +40,11 @@ command:shellcheck                      shellcheck               ShellCheck     
 command:gnuplot                         gnuplot-nox              gnuplot             gnuplot
 python:numpy                            python3-numpy            python3-numpy       py-numpy
 command:chromium                        chromium                 chromium            -
+file:/usr/sbin/slurmctld                slurmctld                -                   -
+file:/usr/sbin/slurmd                   slurmd                   -                   -
+command:srun                            slurm-client             -                   -
+command:munge                           munge                    -                   -
+command:ip                              iproute2                 -                   -
 command:hpcc                            hpcc                     hpcc                hpcc
 TABLE
       ;;

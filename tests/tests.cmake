@@ -210,3 +210,18 @@ else()
 endif()
 set_tests_properties(browser.report PROPERTIES PROCESSORS 2 TIMEOUT 300 LABELS browser SKIP_REGULAR_EXPRESSION
                                                "\\[  SKIPPED \\]")
+
+# A SLURM of four nodes on this machine, which ends with ctest at the latest.
+set(cluster_scripts ${CMAKE_CURRENT_SOURCE_DIR}/cluster)
+set(cluster_environment ECHELON_CLUSTER=${CMAKE_CURRENT_BINARY_DIR}/cluster)
+add_test(NAME cluster.up COMMAND ${cluster_scripts}/up.sh --with-parent)
+set_tests_properties(cluster.up PROPERTIES FIXTURES_SETUP cluster SKIP_RETURN_CODE 77)
+add_test(NAME cluster.down COMMAND ${cluster_scripts}/down.sh)
+set_tests_properties(cluster.down PROPERTIES FIXTURES_CLEANUP cluster)
+set_tests_properties(cluster.up cluster.down PROPERTIES TIMEOUT 120 LABELS cluster ENVIRONMENT "${cluster_environment}")
+set(cluster_test TIMEOUT 300 PROCESSORS 2 LABEL cluster DEFINES ${program_under_test}
+                 "ECHELON_CLUSTER_SCRIPTS=\"${cluster_scripts}\"" "ECHELON_MPI_SMOKE=\"$<TARGET_FILE:mpi_smoke>\"")
+echelon_test(NAME cluster.slurm ${cluster_test})
+echelon_test(NAME cluster.pi ${cluster_test})
+set_tests_properties(cluster.slurm cluster.pi PROPERTIES FIXTURES_REQUIRED cluster RESOURCE_LOCK cluster ENVIRONMENT
+                                                         "${cluster_environment}")

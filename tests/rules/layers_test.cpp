@@ -193,7 +193,9 @@ TEST(Registered, top_level_holds_what_tools_expect_there_and_no_more) {
 }
 
 TEST(Registered, scripts_can_be_executed) {
-  for (const char* script : {"jobs/workstation.sh", "tests/run.sh", "tests/nightly.sh", ".ci/run"}) {
+  for (const char* script :
+       {"jobs/workstation.sh", "tests/run.sh", "tests/nightly.sh", ".ci/run", "tests/cluster/up.sh",
+        "tests/cluster/down.sh", "tests/cluster/on.sh", "tests/cluster/ctl.sh", "tests/cluster/node.sh"}) {
     EXPECT_NE(fs::status(project / script).permissions() & fs::perms::owner_exec, fs::perms::none) << script;
   }
 }

@@ -1,4 +1,6 @@
-// Does MPI work here at all?
+// Does MPI work here at all? Prints the number of ranks.
+#include <cstdio>
+
 #include <mpi.h>
 
 int main(int argc, char** argv) {
@@ -10,5 +12,6 @@ int main(int argc, char** argv) {
   int sum = 0;
   MPI_Allreduce(&rank, &sum, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
   MPI_Finalize();
+  if (rank == 0) std::printf("%d\n", size);
   return sum == size * (size - 1) / 2 ? 0 : 1;
 }
