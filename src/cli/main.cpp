@@ -149,6 +149,9 @@ int run_on_ranks(const Command& command, int argc, char** argv, workloads::Accou
   try {
     // Only the master writes files, so only it can say whether that will do; the others leave with it.
     bool go_on = true;
+    // A rank that dies ends the job, but its launcher does not miss one that went with its node. Who outlives ranks
+    // watches over them himself.
+    if (!command.runs_commands && comm::spans_nodes()) (void)comm::Roster::of(*session);
     if (session->is_master()) {
       try {
         command.check();
@@ -271,6 +274,10 @@ int run(int argc, char** argv, workloads::Account& account) {
     return silent ? 0 : complain(e.what());
   }
   if (!place.launched && !ranks && command.ranks > 1) ranks = command.ranks;
+  if (const auto job = measure::slurm_allocation();
+      job && !ranks && !place.launched && !command.is_about_this_process && job->tasks.value_or(1) > 1) {
+    tell(fmt::format("note: this is one rank, of a SLURM job of {} tasks; -n all starts as many", *job->tasks));
+  }
   if (ranks && !place.launched) {
     if (isatty(STDERR_FILENO) != 0) setenv("ECHELON_TERMINAL", "1", 1);
     std::vector<std::string> self{launch::this_executable()};
