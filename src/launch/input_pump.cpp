@@ -10,8 +10,8 @@ namespace echelon::launch {
 
 void InputPump::start(int pipe) {
   pipe_ = pipe;
-  // A key that interrupts takes away what poll() has seen, and read() would wait for the next line. The flag is not to be
-  // set for the others that have this terminal, so it is opened once more.
+  // A key that interrupts takes away what poll() has seen, and read() would wait for the next line. The flag is not to
+  // be set for the others that have this terminal, so it is opened once more.
   if (isatty(STDIN_FILENO) != 0) terminal_ = open("/proc/self/fd/0", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   fcntl(pipe_, F_SETFL, fcntl(pipe_, F_GETFL) | O_NONBLOCK);
 }

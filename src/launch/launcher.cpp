@@ -207,7 +207,7 @@ struct Run {
   int errors;
   OutcomeReader outcome;
   std::string launcher = "mpirun";
-  ChatterFilter chatter = {};  ///< mpirun's
+  ChatterFilter chatter = {};  ///< mpirun's, and what Open MPI's ranks say under any launcher
   std::optional<SrunFilter> srun = {};
   bool output_taken = true;  ///< false where standard output could not take it, which mpirun would pass over in silence
 
@@ -223,8 +223,8 @@ struct Run {
     return request.stops_by_itself ? std::max(counted_stop_signals(), reader_gone ? 1 : 0) : 0;
   }
   /// Of what comes on the launcher's standard error what the user is to see.
-  std::string filtered(std::string_view text) { return srun ? srun->feed(text) : chatter.feed(text); }
-  std::string filtered_rest() { return srun ? srun->finish() : chatter.finish(); }
+  std::string filtered(std::string_view text) { return chatter.feed(srun ? srun->feed(text) : std::string{text}); }
+  std::string filtered_rest() { return chatter.feed(srun ? srun->finish() : std::string{}) + chatter.finish(); }
   [[nodiscard]] const std::optional<KilledRank>& killed() const { return srun ? srun->killed() : chatter.killed(); }
   void copy(std::chrono::milliseconds patience);
   void meet_rank_0();
@@ -387,6 +387,8 @@ int supervise(Run& run, pid_t mpirun, const std::vector<pid_t>& spared) {
 }
 
 int exit_code(int status, const Run& run) {
+  // The first rank to fail has said why; what becomes of the others follows from it.
+  if (run.outcome.outcome().value_or(0) != 0) return *run.outcome.outcome();
   if (const auto& killed = run.killed()) {
     put(fmt::format("echelon: rank {} on {} was killed by signal {} ({}); the run is lost, start it again\n",
                     killed->rank, killed->host, killed->signal, killed->signal_name));
