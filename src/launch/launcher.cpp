@@ -15,11 +15,13 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <echelon/base/error.hpp>
+#include <echelon/base/files.hpp>
 #include <echelon/base/launcher_variables.hpp>
 #include <echelon/base/processes.hpp>
 #include <echelon/launch/chatter_filter.hpp>
@@ -111,7 +113,10 @@ class RunFolder {
   void make() {
     sweep();
     std::string path = fmt::format("/dev/shm/echelon-{}-XXXXXX", getpid());
-    if (mkdtemp(path.data()) != nullptr) path_ = path;
+    if (mkdtemp(path.data()) == nullptr) return;
+    path_ = path;
+    in_use_.reset(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (in_use_.is_open()) (void)flock(in_use_.get(), LOCK_EX | LOCK_NB);
   }
   void remove() noexcept {
     std::error_code ignored;
@@ -131,11 +136,16 @@ class RunFolder {
     for (const auto& entry : std::filesystem::directory_iterator{"/dev/shm", ignored}) {
       int starter = 0;
       if (std::sscanf(entry.path().filename().c_str(), "echelon-%d-", &starter) != 1 || starter <= 0) continue;
-      if (kill(starter, 0) != 0 && errno == ESRCH) std::filesystem::remove_all(entry.path(), ignored);
+      if (kill(starter, 0) == 0 || errno != ESRCH) continue;
+      // A container that has this memory, too, may have processes that are not seen from here.
+      const base::Descriptor folder{open(entry.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+      if (folder.is_open() && flock(folder.get(), LOCK_EX | LOCK_NB) == 0)
+        std::filesystem::remove_all(entry.path(), ignored);
     }
   }
 
   std::string path_;
+  base::Descriptor in_use_;
 };
 
 [[noreturn]] void become(std::vector<std::string> command, const std::string& token, int input, int output, int errors,
