@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 #include <span>
 #include <stdexcept>
@@ -374,6 +375,27 @@ void kill_descendants(const std::vector<pid_t>& spared) {
   }
 }
 
+/// Where an mpirun keeps its files, which it takes away unless it is killed: some of them it has mapped. Empty where
+/// that is not known.
+std::filesystem::path files_of(pid_t mpirun) {
+  const std::string folder = fmt::format("/pid.{}", mpirun);
+  std::ifstream maps{fmt::format("/proc/{}/maps", mpirun)};
+  for (std::string line; std::getline(maps, line);) {
+    const std::size_t begin = line.find('/');
+    const std::size_t end = line.find(folder + '/');
+    if (end == std::string::npos || line.find("/ompi.") >= end) continue;
+    return line.substr(begin, end + folder.size() - begin);
+  }
+  return {};
+}
+
+void remove_files_of_mpirun(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  if (folder.empty()) return;
+  std::filesystem::remove_all(folder, ignored);
+  std::filesystem::remove(folder.parent_path(), ignored);  // where no other run's are in it
+}
+
 /// Sees the run to its end, and its launcher to its own. Returns how that ended, as waitpid() tells it. `spared` are
 /// children of this process that are not of the run.
 int supervise(Run& run, pid_t mpirun, const std::vector<pid_t>& spared) {
@@ -381,10 +403,13 @@ int supervise(Run& run, pid_t mpirun, const std::vector<pid_t>& spared) {
   constexpr int last_looks = 20;  // what holds the pipes after the end is not of the run
   Patience patience;
   std::optional<int> status;
+  std::filesystem::path files;  // of an mpirun that is killed
   while (!status) {
     run.copy(run.is_silent() ? look / 10 : look);
     run.ask_to_stop();
-    if (const int signal = patience.signal_now(run); signal != 0) kill(mpirun, signal);
+    const int signal = patience.signal_now(run);
+    if (signal == SIGKILL) files = files_of(mpirun);
+    if (signal != 0) kill(mpirun, signal);
     int ended_with = 0;
     for (pid_t ended = 0; (ended = waitpid(-1, &ended_with, WNOHANG)) > 0;) {
       if (ended == mpirun) status = ended_with;
@@ -392,6 +417,7 @@ int supervise(Run& run, pid_t mpirun, const std::vector<pid_t>& spared) {
   }
   child_pid = 0;
   kill_descendants(spared);
+  remove_files_of_mpirun(files);
   for (int i = 0; i < last_looks && !run.is_silent(); ++i) run.copy(look);
   return *status;
 }
