@@ -10,6 +10,8 @@
 #include <echelon/comm/collectives.hpp>
 #include <echelon/comm/link.hpp>
 
+#include "session_impl.hpp"
+
 namespace echelon::comm {
 namespace {
 
@@ -30,7 +32,8 @@ Link::Link(const Session& session, std::function<std::uint64_t(std::uint64_t)> t
     : session_{session}, mailbox_{session}, host_{own_host()}, hosts_{gather(session, host_)} {
   if (session.size() == 1) return;
 
-  const LivenessOptions options = liveness_options();
+  LivenessOptions options = liveness_options();
+  options.within_host = share_loopback(session);
   LivenessInvitation invitation;
   if (session.is_master()) {
     monitor_.emplace(session.size(), options);

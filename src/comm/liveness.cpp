@@ -26,8 +26,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// How many connections may be about to prove themselves, besides the workers that are awaited. One more puts out the
-/// oldest: a worker proves itself as soon as it is connected, and tries again.
+/// How many connections may be about to come in, besides the workers that are awaited. One more puts out the oldest
+/// that has not proved itself: a worker does so as soon as it is connected, and tries again.
 constexpr std::size_t most_strangers = 64;
 constexpr int accepted_at_once = 64;
 constexpr milliseconds pause_of_accepting{100};
@@ -40,9 +40,10 @@ LivenessInvitation::Secret new_secret() {
   return secret;
 }
 
-LivenessInvitation invite_to(const Descriptor& listener) {
+LivenessInvitation invite_to(const Descriptor& listener, const LivenessOptions& options) {
   LivenessInvitation invitation;
-  const std::vector<LivenessInvitation::Address> own = own_addresses();
+  std::vector<LivenessInvitation::Address> own;
+  if (!options.within_host) own = own_addresses();
   invitation.address_count = static_cast<std::uint32_t>(std::min(own.size(), LivenessInvitation::most_addresses));
   std::copy_n(own.begin(), invitation.address_count, invitation.addresses.begin());
   invitation.port = port_of(listener);
@@ -125,8 +126,8 @@ struct LivenessMonitor::Impl {
   const int ranks;
   const LivenessOptions options;
   const std::function<void()> on_loss;
-  Descriptor listener = listen_everywhere();  // the thread's
-  const LivenessInvitation invitation = invite_to(listener);
+  Descriptor listener = options.within_host ? listen_within_host() : listen_everywhere();  // the thread's
+  const LivenessInvitation invitation = invite_to(listener, options);
   Wakeup wakeup;
   std::atomic<bool> any_news = false;
 
@@ -279,11 +280,20 @@ struct LivenessMonitor::Impl {
     watch(listener.get(), listener_id, EPOLLIN, EPOLL_CTL_MOD);
   }
 
+  /// Not who has proved itself: a worker that is slow to say that it is ready takes itself for connected then.
   bool put_out_oldest_stranger() {
-    const auto oldest = std::ranges::find_if(connections, [](const auto& entry) { return !entry.second.is_in(); });
+    const auto oldest = std::ranges::find_if(
+        connections, [](const auto& entry) { return entry.second.stage == Connection::Stage::stranger; });
     if (oldest == connections.end()) return false;
     drop(oldest->second);
     return true;
+  }
+
+  void put_out_all_strangers() {
+    for (auto at = connections.begin(); at != connections.end() && strangers > 0;) {
+      Connection& connection = (at++)->second;
+      if (!connection.is_in()) drop(connection);
+    }
   }
 
   /// A worker that takes itself for connected has said so: that is to be read before it is found missing.
@@ -313,8 +323,7 @@ struct LivenessMonitor::Impl {
     listener.reset();
     accepting = true;
     serve_strangers();
-    while (put_out_oldest_stranger()) {
-    }
+    put_out_all_strangers();
     const std::lock_guard lock{mutex};
     port_is_closed = true;
     changed.notify_all();

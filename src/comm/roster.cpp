@@ -63,7 +63,8 @@ Roster::Roster(const Session& session)
     : session_{session}, lost_(static_cast<std::size_t>(session.size())), impl_{std::make_unique<Impl>()} {
   const Nodes& nodes = Nodes::of(session);  // it has the hosts' names
   if (session.size() == 1) return;
-  const LivenessOptions options = liveness_options();
+  LivenessOptions options = liveness_options();
+  options.within_host = share_loopback(session);
   LivenessInvitation invitation;
   if (session.is_master()) {
     const auto tell_others = [this] {

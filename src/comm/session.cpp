@@ -8,9 +8,12 @@
 #include <unistd.h>
 
 #include <echelon/comm/backoff.hpp>
+#include <echelon/comm/collectives.hpp>
+#include <echelon/comm/liveness.hpp>
 #include <echelon/comm/nodes.hpp>
 
 #include "session_impl.hpp"
+#include "socket.hpp"
 
 namespace echelon::comm {
 namespace {
@@ -23,8 +26,8 @@ void set_up_single_rank() {
     setenv("OMPI_MCA_pml", "ob1", 0);
     setenv("OMPI_MCA_btl", "self", 0);
   }
-  // By default it would keep the pointer of an open file, which is not used here, in a folder that all single ranks of a
-  // user share, and that the first of them to end takes away.
+  // By default it would keep the pointer of an open file, which is not used here, in a folder that all single ranks of
+  // a user share, and that the first of them to end takes away.
   setenv("OMPI_MCA_sharedfp", "individual", 0);
 }
 
@@ -88,6 +91,13 @@ boost::mpi::communicator duplicate(const Session::Impl& session) {
   const boost::mpi::communicator taken{*copy, boost::mpi::comm_take_ownership};
   delete copy;
   return taken;
+}
+
+bool share_loopback(const Session& session) {
+  decltype(LivenessInvitation::host) name{};
+  loopback_name().copy(name.data(), name.size() - 1);
+  const auto names = all_gather(session, name);
+  return std::ranges::all_of(names, [&](const auto& other) { return other == name; });
 }
 
 Session::Session(int& argc, char**& argv) {

@@ -35,6 +35,10 @@ void check(int mpi_result, const char* call);
 /// A communicator of one's own over the same ranks. Collective; who waits for the others does so as in wait().
 boost::mpi::communicator duplicate(const Session::Impl& session);
 
+/// Collective: whether all ranks reach each other on one loopback address; who waits for the others does so as in
+/// wait().
+bool share_loopback(const Session& session);
+
 /// Waits by Backoff until the request is done, and serves meanwhile. Throws what `check_ranks` throws.
 void wait(const Session::Impl& session, MPI_Request& request);
 

@@ -139,6 +139,12 @@ Descriptor listen_everywhere() {
   return listener;
 }
 
+Descriptor listen_within_host() {
+  Descriptor listener = listen_on(socket_address(loopback(), 0));
+  if (!listener.is_open()) throw_errno("cannot listen on any port of the loopback address");
+  return listener;
+}
+
 std::uint16_t port_of(const Descriptor& socket) {
   SocketAddress own;
   if (getsockname(socket.get(), own.get(), &own.length) != 0) throw_errno("getsockname");

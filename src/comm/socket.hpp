@@ -70,6 +70,8 @@ class RunningClock {
 
 /// On a free port of all addresses, IPv6 and IPv4, or IPv4 alone where there is no IPv6. Non-blocking.
 [[nodiscard]] Descriptor listen_everywhere();
+/// On a free port of the loopback address, where other hosts cannot connect. Non-blocking.
+[[nodiscard]] Descriptor listen_within_host();
 [[nodiscard]] std::uint16_t port_of(const Descriptor& socket);
 
 /// This host's addresses that other hosts may know.

@@ -8,11 +8,13 @@
 #include <csignal>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <fstream>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <random>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -134,9 +136,11 @@ class Peer {
  public:
   explicit Peer(int fd) : fd_{fd} {}
   /// Connects; `receive_bytes` bounds what the system takes while nobody reads.
-  explicit Peer(const Invitation& invitation, int receive_bytes = 0) : fd_{socket(AF_INET, SOCK_STREAM, 0)} {
+  explicit Peer(const Invitation& invitation, int receive_bytes = 0)
+      : Peer{"127.0.0.1", invitation.port, receive_bytes} {}
+  Peer(const char* address, std::uint32_t port, int receive_bytes = 0) : fd_{socket(AF_INET, SOCK_STREAM, 0)} {
     if (receive_bytes > 0) setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
-    const sockaddr_in to = local("127.0.0.1", invitation.port);
+    const sockaddr_in to = local(address, port);
     is_connected_ = connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0;
     // Whoever writes to what nobody reads must not wait for ever.
     const timeval patience{.tv_sec = 30, .tv_usec = 0};
@@ -150,6 +154,15 @@ class Peer {
   void hang_up() {
     if (fd_ >= 0) close(std::exchange(fd_, -1));
   }
+
+  /// Hangs up as a process does that crashes with what it has not read.
+  void reset() {
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    hang_up();
+  }
+  /// Sends no more, and reads on.
+  void finish() const { shutdown(fd_, SHUT_WR); }
 
   void send_bytes(const std::string& bytes) const {
     for (std::size_t at = 0; at < bytes.size();) {
@@ -1305,6 +1318,112 @@ TEST(liveness, hundreds_of_strangers_are_bounded_and_workers_come_in_all_the_sam
   const auto workers = enter_all(monitor, 4);
   for (const Peer& one : strangers) EXPECT_TRUE(one.is_closed());
   EXPECT_FALSE(monitor.has_news());
+}
+
+/// Of this process.
+double memory_mib() {
+  std::ifstream file{"/proc/self/statm"};
+  long all = 0;
+  long resident = 0;
+  file >> all >> resident;
+  return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE)) / (1 << 20);
+}
+
+std::string bytes_of(const Message& message) { return {reinterpret_cast<const char*>(&message), sizeof message}; }
+
+TEST(liveness, no_wrong_bit_of_a_proof_is_let_through) {
+  LivenessMonitor monitor{3, patient};
+  const Pulse first{1, monitor.invitation()};
+  const Message right{.kind = hello, .rank = 2, .content = monitor.invitation().shown_by_worker};
+  for (std::size_t bit = 0; bit < 8 * sizeof right; ++bit) {
+    std::string bytes = bytes_of(right);
+    bytes[bit / 8] = static_cast<char>(bytes[bit / 8] ^ 1 << bit % 8);
+    const Peer stranger{monitor.invitation()};
+    stranger.send_bytes(bytes);
+    EXPECT_FALSE(stranger.next()) << "bit " << bit;
+  }
+  const Worker second{2, monitor.invitation()};
+  EXPECT_THAT(monitor.wait_for_workers(limit), IsEmpty());
+}
+
+/// Fixed numbers: each run does the same, but for who is faster.
+TEST(liveness, random_strangers_change_nothing) {
+  constexpr int strangers = 3000;
+  constexpr std::size_t kept_open = 300;  // of which the monitor keeps fewer
+  constexpr double most_growth_mib = 16;
+  LivenessMonitor monitor{3, brisk};
+  const Invitation& invitation = monitor.invitation();
+  const Pulse first{1, invitation};
+  ASSERT_TRUE(first.count(1)) << "it is in";
+  const Message right{.kind = hello, .rank = 2, .content = invitation.shown_by_worker};
+  std::mt19937 random{20261121};
+  const auto below = [&](std::size_t end) { return std::uniform_int_distribution<std::size_t>{0, end - 1}(random); };
+  const auto noise = [&](std::size_t size) {
+    std::string bytes(size, '\0');
+    for (char& byte : bytes) byte = static_cast<char>(below(256));
+    return bytes;
+  };
+  const double before_mib = memory_mib();
+  std::deque<Peer> open;  // that are slow, or say nothing
+  for (int i = 0; i < strangers; ++i) {
+    Peer stranger{invitation};
+    ASSERT_TRUE(stranger.is_connected());
+    Message wrong = right;
+    switch (below(8)) {
+      case 0: stranger.send_bytes(noise(below(20'000))); break;
+      case 1: stranger.send_bytes(bytes_of(right).substr(0, 1 + below(sizeof right - 1))); break;
+      case 2:
+        wrong.content[below(2)] ^= std::uint64_t{1} << below(64);
+        stranger.send(wrong);
+        break;
+      case 3: {
+        const std::string rest = noise(sizeof(Invitation::Secret));
+        std::memcpy(&wrong.content, rest.data(), rest.size());
+        for (int again = 0; again < 100; ++again) stranger.send(wrong);
+        break;
+      }
+      case 4: stranger.reset(); continue;
+      case 5: stranger.finish(); break;
+      case 6:  // one that is slow
+        if (!open.empty()) open[below(open.size())].send_bytes(noise(1));
+        break;
+      default: break;  // says nothing
+    }
+    open.push_back(std::move(stranger));
+    if (open.size() > kept_open) open.pop_front();
+  }
+  EXPECT_LT(memory_mib() - before_mib, most_growth_mib);
+  EXPECT_TRUE(first.count(2)) << "it goes on to hear the master";
+  EXPECT_FALSE(monitor.has_news());
+  const Worker second{2, invitation, brisk};
+  EXPECT_THAT(monitor.wait_for_workers(limit), IsEmpty());
+  for (const Peer& one : open) EXPECT_TRUE(one.is_closed());
+  monitor.request(1, 1);
+  EXPECT_THAT(news_of(monitor, 1), ElementsAre("answer 1 1 1"));
+  monitor.request(2, 1);
+  EXPECT_THAT(news_of(monitor, 1), ElementsAre("answer 2 1 2"));
+}
+
+TEST(liveness, within_a_host_other_hosts_cannot_connect) {
+  LivenessMonitor monitor{2, {.silence = patient.silence, .within_host = true}};
+  EXPECT_EQ(monitor.invitation().address_count, 0U);
+  // What listens on all addresses is reached on 127.0.0.2 as on those that other hosts know.
+  EXPECT_FALSE(Peer("127.0.0.2", monitor.invitation().port).is_connected());
+  const LivenessMonitor everywhere{2, patient};
+  EXPECT_TRUE(Peer("127.0.0.2", everywhere.invitation().port).is_connected());
+  const auto workers = enter_all(monitor, 2);
+}
+
+TEST(liveness, worker_that_has_proved_itself_is_not_put_out_for_strangers) {
+  LivenessMonitor monitor{2, {.silence = 60s, .stranger = 60s}};
+  const Peer slow{monitor.invitation()};
+  slow.send({.kind = hello, .rank = 1, .content = monitor.invitation().shown_by_worker});
+  ASSERT_TRUE(slow.next_of(welcome));
+  std::vector<Peer> strangers;
+  for (int i = 0; i < 400; ++i) strangers.emplace_back(monitor.invitation());
+  EXPECT_TRUE(strangers.front().is_closed()) << "the strangers are bounded";
+  slow.send({.kind = ready});
+  EXPECT_THAT(monitor.wait_for_workers(limit), IsEmpty());
 }
 
 TEST(liveness, running_out_of_descriptors_neither_spins_nor_lasts) {

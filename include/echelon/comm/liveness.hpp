@@ -34,6 +34,8 @@ struct LivenessOptions {
   std::chrono::milliseconds silence{10'000};
   /// Who has connected and not proved itself for so long is put out.
   std::chrono::milliseconds stranger{5'000};
+  /// The master's: all workers share its loopback, and it listens on nothing else.
+  bool within_host = false;
 };
 
 /// The defaults, but for what the environment says: ECHELON_HEARTBEAT_S is the silence in seconds. Throws UsageError.
