@@ -131,6 +131,7 @@ echelon_test(NAME cli.study_report TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${
 echelon_test(NAME cli.study TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.readme TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test}
              "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
+echelon_test(NAME cli.port TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.nodes TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 
 # A program with a Pool whose ranks are killed.
@@ -223,5 +224,8 @@ set(cluster_test TIMEOUT 300 PROCESSORS 2 LABEL cluster DEFINES ${program_under_
                  "ECHELON_CLUSTER_SCRIPTS=\"${cluster_scripts}\"" "ECHELON_MPI_SMOKE=\"$<TARGET_FILE:mpi_smoke>\"")
 echelon_test(NAME cluster.slurm ${cluster_test})
 echelon_test(NAME cluster.pi ${cluster_test})
-set_tests_properties(cluster.slurm cluster.pi PROPERTIES FIXTURES_REQUIRED cluster RESOURCE_LOCK cluster ENVIRONMENT
-                                                         "${cluster_environment}")
+echelon_test(NAME cluster.map ${cluster_test})
+echelon_test(NAME cluster.loss ${cluster_test})
+set_tests_properties(
+  cluster.slurm cluster.pi cluster.map cluster.loss PROPERTIES FIXTURES_REQUIRED cluster RESOURCE_LOCK cluster
+                                                               ENVIRONMENT "${cluster_environment}")

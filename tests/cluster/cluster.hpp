@@ -20,6 +20,11 @@
 
 namespace echelon::test {
 
+struct JobOptions {
+  int ranks_a_node = 2;
+  std::string name = "job";  ///< of its script; what it writes is in name.out and name.err
+};
+
 /// How a batch job ended, and what it wrote.
 struct JobOutcome {
   std::string state;  ///< "COMPLETED"; "COMPLETING" where one of its nodes is gone
@@ -66,31 +71,41 @@ class cluster : public testing::Test {
     return on("ctl", command, std::move(options));
   }
 
-  /// A batch job of `count` nodes with two ranks each; `body` is a shell's.
-  JobOutcome run_job(int count, const std::string& body, std::chrono::seconds limit = std::chrono::seconds{60}) const {
-    folder_.write("job", "#!/bin/bash\n" + body);
-    const Outcome submitted = on_ctl({"sbatch", "--parsable", "--nodes=" + std::to_string(count), "--ntasks-per-node=2",
-                                      "--output=out", "--error=err", "job"},
+  /// A batch job of `count` nodes, whose number is returned; `body` is a shell's.
+  std::string submit(int count, const std::string& body, const JobOptions& options = {}) const {
+    const std::string& name = options.name;
+    folder_.write(name, "#!/bin/bash\n" + body);
+    const Outcome submitted = on_ctl({"sbatch", "--parsable", "--nodes=" + std::to_string(count),
+                                      "--ntasks-per-node=" + std::to_string(options.ranks_a_node), "--job-name=" + name,
+                                      "--output=" + name + ".out", "--error=" + name + ".err", name},
                                      {.folder = folder_.path()});
     EXPECT_EQ(submitted.exit_code, 0) << submitted;
-    const std::string id = lines(submitted.out + "\n").front();
+    return lines(submitted.out + "\n").front();
+  }
+
+  /// When the job has ended.
+  JobOutcome outcome_of(const std::string& job, std::chrono::seconds limit = std::chrono::seconds{60}) const {
     JobOutcome outcome;
+    std::string name;
     const auto has_left = [&](const std::set<std::string>& states) {
-      const std::string shown = on_ctl({"scontrol", "--oneliner", "show", "job", id}).out;
+      const std::string shown = on_ctl({"scontrol", "--oneliner", "show", "job", job}).out;
       outcome.state = word_after(" JobState=", shown);
       const std::string code = word_after(" ExitCode=", shown);  // "0:0": and the signal
       outcome.exit_code = code.empty() ? -1 : std::stoi(code);
+      name = word_after(" JobName=", shown);
       return !outcome.state.empty() && !states.contains(outcome.state);
     };
     const auto has_ended = [&] { return has_left({"PENDING", "RUNNING"}); };
-    EXPECT_TRUE(wait_until(has_ended, limit)) << "job " << id << " goes on, which is cancelled";
-    (void)on_ctl({"scancel", id});
+    EXPECT_TRUE(wait_until(has_ended, limit)) << "job " << job << " goes on, which is cancelled";
+    (void)on_ctl({"scancel", job});
     // Where one of its nodes is gone it stays so.
     (void)wait_until([&] { return has_left({"COMPLETING"}); }, std::chrono::seconds{10});
-    outcome.out = contents("out");
-    outcome.err = contents("err");
+    outcome.out = contents(name + ".out");
+    outcome.err = contents(name + ".err");
     return outcome;
   }
+
+  JobOutcome run_job(int count, const std::string& body) const { return outcome_of(submit(count, body)); }
 
   [[nodiscard]] std::string contents(const std::string& name) const {
     std::ostringstream text;
@@ -107,12 +122,11 @@ class cluster : public testing::Test {
 
   static void cut(const std::string& node) { EXPECT_EQ(on_ctl({"ip", "link", "set", node, "down"}).exit_code, 0); }
   static void heal(const std::string& node) { EXPECT_EQ(on_ctl({"ip", "link", "set", node, "up"}).exit_code, 0); }
-  /// For a node that was cut off: whether a job that ended meanwhile has ended there too SLURM would ask again only
-  /// after a minute or more.
+  /// For a node that was out of reach: whether a job that ended meanwhile has ended there too SLURM would ask again
+  /// only after a minute or more.
   static void end_jobs_on(const std::string& node) {
-    for (const char* state : {"State=DOWN", "State=RESUME"}) {
-      EXPECT_EQ(on_ctl({"scontrol", "update", "NodeName=" + node, state, "Reason=test"}).exit_code, 0);
-    }
+    set_state(node, "DOWN");
+    set_state(node, "RESUME");
   }
   /// As if its power had failed: everything on it is gone at once.
   static void power_off(const std::string& node) {
@@ -126,6 +140,7 @@ class cluster : public testing::Test {
     EXPECT_EQ(on(node, {"bash", "-c", "kill -KILL $(</run/slurm/slurmd.pid)"}).exit_code, 0);
   }
   static void start_slurmd(const std::string& node) {
+    set_state(node, "DOWN");  // which ends its jobs, and ends itself when the slurmd comes
     EXPECT_EQ(on(node, {"slurmd", "-N", node}).exit_code, 0);
     EXPECT_TRUE(is_idle(node));
   }
@@ -138,6 +153,11 @@ class cluster : public testing::Test {
   TemporaryFolder folder_;
 
  private:
+  static void set_state(const std::string& node, const std::string& state) {
+    const Outcome outcome = on_ctl({"scontrol", "update", "NodeName=" + node, "State=" + state, "Reason=test"});
+    EXPECT_EQ(outcome.exit_code, 0) << outcome;
+  }
+
   /// Processes, files of Open MPI's and shared memory on a node that are not the node's own.
   static std::string left_on(const std::string& node) {
     return on(node, {"bash", "-c",
