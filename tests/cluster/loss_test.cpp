@@ -145,6 +145,11 @@ TEST_F(cluster_loss, of_the_masters_node_ends_the_job_which_is_resumed) {
   EXPECT_TRUE(wait_until([&] { return ranks().empty(); })) << "ranks go on without the master";
   power_on("n1");
   EXPECT_EQ(outcome_of(lost).state, "NODE_FAIL");
+  for (const char* node : {"n2", "n3", "n4"}) {
+    EXPECT_TRUE(is_idle(node));
+    // mpirun's daemon waits for the lost mpirun until SLURM ends it, and may be too slow to take its files away.
+    EXPECT_EQ(on(node, {"bash", "-c", "rm -rf /run/ompi.*"}).exit_code, 0);
+  }
 
   const Outcome shown = run_echelon({"journal", "--joblog", "before", "journal"}, {.folder = folder_.path()});
   EXPECT_EQ(shown.exit_code, 0) << shown;
