@@ -1,6 +1,8 @@
+#include <cstdlib>
 #include <exception>
 
 #include <echelon/comm/counter.hpp>
+#include <echelon/comm/nodes.hpp>
 
 #include "session_impl.hpp"
 #include "tags.hpp"
@@ -29,6 +31,7 @@ struct Counter::Impl {
   [[nodiscard]] bool has_window() const { return window != MPI_WIN_NULL; }
 
   void open_window() {
+    if (std::getenv(ranks_a_node_variable) != nullptr) return;  // as between nodes
     const MPI_Aint bytes = session.is_master() ? sizeof(std::uint64_t) : 0;
     void* memory = nullptr;
     int failed = MPI_Win_allocate(bytes, sizeof(std::uint64_t), MPI_INFO_NULL, session.impl().world, &memory, &window);
@@ -58,12 +61,14 @@ struct Counter::Impl {
       if (there == 0) return any;
       check(MPI_Recv(nullptr, 0, MPI_BYTE, status.MPI_SOURCE, static_cast<int>(Tag::claim), channel, MPI_STATUS_IGNORE),
             "MPI_Recv");
+      session.impl().traffic->sent(status.MPI_SOURCE, sizeof value);
       check(MPI_Send(&value, 1, MPI_UINT64_T, status.MPI_SOURCE, static_cast<int>(Tag::claimed), channel), "MPI_Send");
       ++value;
     }
   }
 
   std::uint64_t fetch_and(MPI_Op operation, std::uint64_t operand) const {
+    session.impl().traffic->sent(master, sizeof operand);
     std::uint64_t before = 0;
     check(MPI_Fetch_and_op(&operand, &before, MPI_UINT64_T, master, 0, operation, window), "MPI_Fetch_and_op");
     check(MPI_Win_flush(master, window), "MPI_Win_flush");
@@ -74,6 +79,7 @@ struct Counter::Impl {
     std::uint64_t answer = 0;
     MPI_Request request = MPI_REQUEST_NULL;
     check(MPI_Irecv(&answer, 1, MPI_UINT64_T, master, static_cast<int>(Tag::claimed), channel, &request), "MPI_Irecv");
+    session.impl().traffic->sent(master, 0);
     check(MPI_Send(nullptr, 0, MPI_BYTE, master, static_cast<int>(Tag::claim), channel), "MPI_Send");
     wait(session.impl(), request);
     return answer;

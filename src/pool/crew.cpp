@@ -714,7 +714,7 @@ measure::Record Crew::report() {
 
   const Impl::Inside inside{*impl_};
   std::vector<measure::Books> ranks;
-  ranks.push_back(measure::close(impl_->account, 0, ""));
+  ranks.push_back(measure::close(impl_->account, 0, impl_->session.between_nodes(), ""));
   impl_->phase = measure::Phase::wait;  // in which close() leaves the clock
   for (int rank = 1; rank < impl_->session.size(); ++rank) {
     if (const auto found = impl_->books.find(rank); found != impl_->books.end()) {
