@@ -11,6 +11,8 @@
 
 #include <echelon/comm/collectives.hpp>
 #include <echelon/comm/counter.hpp>
+#include <echelon/comm/nodes.hpp>
+#include <echelon/schedule/node_pieces.hpp>
 #include <echelon/workloads/pi.hpp>
 
 namespace echelon::workloads {
@@ -197,7 +199,15 @@ measure::Record run_pi(const comm::Session& session, Account& account, const std
   chunk_blocks = std::max(chunk_blocks, options.threads);  // a block for each thread at least
 
   std::optional<comm::Counter> counter;
-  if (options.schedule != Schedule::fixed) counter.emplace(session);
+  if (options.schedule != Schedule::fixed) {
+    const auto nodes = static_cast<std::uint64_t>(comm::Nodes::of(session).count());
+    const schedule::NodePieces pieces{options.schedule, rule.blocks(), ranks, chunk_blocks, nodes};
+    if (pieces.pay()) {
+      counter.emplace(session, [pieces](std::uint64_t number) { return pieces.at(number); });
+    } else {
+      counter.emplace(session);
+    }
+  }
   std::vector<double> repetitions_s;
   std::vector<double> values;
   {
