@@ -51,7 +51,8 @@ for ((round = 0; round < rounds; ++round)); do
     take "block_${builds[i]}" pi "${programs[i]}" pi --points 2e9 --schedule dynamic --chunk 65536
     take "guided_${builds[i]}" pi "${programs[i]}" pi --points 1e10 --schedule guided
   done
-  take pool_apart "${start[@]}" "$bench/pool_bench" noop 1e6 100
+  take pool_1 "${start[@]}" "$bench/pool_bench" noop 3e5 1
+  take pool_default "${start[@]}" "$bench/pool_bench" noop 1e7 0
 done
 if [ "${DRY_RUN:-0}" = 1 ]; then exit 0; fi
 
@@ -64,4 +65,8 @@ for what in "default_:pi, dynamic, 128 chunks a rank" "block_:pi, dynamic, a blo
     line "  a chunk" "$(med "${what%%:*}$build.messages_a_chunk")" ""
   done
 done
-line "pool, no-op tasks, 100 a message" "$(med pool_apart.tasks_a_second)" tasks/s
+for what in "1:pool, no-op tasks, one a message" "default:pool, no-op tasks, default chunks"; do
+  line "${what#*:}" "$(med "pool_${what%%:*}.tasks_a_second")" tasks/s
+  line "  messages between nodes a task" "$(med "pool_${what%%:*}.between_nodes_messages_a_task")" ""
+  line "  the master's CPU a task" "$(med "pool_${what%%:*}.master_ns_a_task")" ns
+done
