@@ -193,9 +193,9 @@ void Session::barrier() const {
 }
 
 void Session::progress() const {
-  impl_->serve();
   int ignored = 0;
   check(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, impl_->world, &ignored, MPI_STATUS_IGNORE), "MPI_Iprobe");
+  impl_->serve();  // what has come: MPI takes it in when it is called, and shows it the next time
 }
 
 void Session::abort(base::ExitCode code, std::string_view why) const noexcept {

@@ -73,7 +73,7 @@ class Worker {
   }
 
  private:
-  void add(std::uint64_t first, std::uint64_t count, ExactSum& sum) const {
+  void add(std::uint64_t first, std::uint64_t count, ExactSum& sum) {
     // How long another rank's claim may wait for a master that computes, where the network needs its help.
     constexpr std::chrono::microseconds longest_silence{100};
     std::exception_ptr failure;  // must not leave the parallel region
@@ -81,13 +81,12 @@ class Worker {
     {
       ExactSum mine;
       const bool serves = serves_others_ && omp_get_thread_num() == 0;  // the thread that MPI knows
-      Clock::time_point served = Clock::now();
 #pragma omp for schedule(static) nowait
       for (std::uint64_t i = 0; i < count; ++i) {
         rule_.add(first + i, 1, mine);
         if (!serves) continue;
-        if (const Clock::time_point now = Clock::now(); now - served > longest_silence) {
-          served = now;
+        if (const Clock::time_point now = Clock::now(); now - served_ > longest_silence) {
+          served_ = now;
           try {
             session_.progress();
           } catch (...) {
@@ -107,6 +106,7 @@ class Worker {
   bool serves_others_;
   const Progress& progress_;
   std::uint64_t slice_;
+  Clock::time_point served_{};  // chunks may be shorter than the longest silence
 };
 
 /// Everything that stays the same from one repetition to the next.

@@ -297,8 +297,11 @@ TEST(pi, nodes_claim_many_chunks_by_few_messages) {
   // 2000 chunks: at most 4M (ln(2000 / 4M) + 2) pieces, and a question behind the end for each node, all with answers.
   const double four = 4 * static_cast<double>(nodes);
   const double claims = four * (std::log(2000 / four) + 2) + static_cast<double>(nodes);
-  const std::uint64_t messages =
-      messages_between_nodes({.points = 200'000, .schedule = Schedule::dynamic, .block = 100, .chunk = 100});
+  const std::uint64_t messages = messages_between_nodes({.points = std::uint64_t{2000} << 15,
+                                                         .kernel = Kernel::direct,
+                                                         .schedule = Schedule::dynamic,
+                                                         .block = 1 << 15,
+                                                         .chunk = 1 << 15});
   if (!session().is_master()) return;
   EXPECT_EQ(messages > 0, !is_one_node);
   // Beside these, each rank tells all others where its node's memory is, and gives the master what it has found.
