@@ -481,8 +481,9 @@ struct Crew::Impl {
     close_if_finished(read.job);
   }
 
-  /// To each worker by itself: a rank that gave out its node's chunks would save the master 5 us of CPU for each (by TCP;
-  /// tests/bench/nodes.sh), of which it has enough for 200 workers with chunks of 1 ms, and beyond with longer ones.
+  /// To each worker by itself: a rank that gave out its node's chunks would save the master 5 us of CPU for each (by
+  /// TCP; tests/bench/nodes.sh), of which it has enough for 200 workers with chunks of 1 ms, and beyond with longer
+  /// ones.
   void send_tasks(int worker, const farm::Chunk& chunk) {
     OpenJob& open = jobs.at(chunk.tasks.job);
     const bool once = open.job && open.job->options.tasks == 1;
