@@ -32,7 +32,7 @@ void detail::broadcast_bytes(const Session& session, void* value, std::size_t by
 }
 
 void detail::scatter_bytes(const Session& session, const void* all, void* mine, std::size_t bytes_a_rank) {
-  if (session.is_master()) session.impl().traffic->sent_to_all(bytes_a_rank);
+  if (session.is_master()) session.impl().traffic->sent_to_each(bytes_a_rank);
   boost::mpi::scatter(session.impl().world, static_cast<const char*>(all), static_cast<char*>(mine),
                       base::checked_cast<int>(bytes_a_rank), master);
 }

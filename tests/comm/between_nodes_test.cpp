@@ -41,14 +41,17 @@ std::uint64_t ranks_elsewhere() {
 
 bool master_is_elsewhere() { return !Nodes::of(session()).is_here(0); }
 
-TEST(between_nodes, what_one_gives_to_all_counts_once_for_each_rank_elsewhere) {
-  const std::uint64_t elsewhere = ranks_elsewhere();
-  const std::uint64_t by_master = session().is_master() ? elsewhere : 0;
+TEST(between_nodes, what_is_for_all_counts_once_for_each_other_node) {
+  const auto others = static_cast<std::uint64_t>(Nodes::of(session()).count() - 1);
   const std::array<double, 3> three{};
-  expect_sent(by_master, 24, sent_in([&] { (void)broadcast(session(), three); }));
+  expect_sent(session().is_master() ? others : 0, 24, sent_in([&] { (void)broadcast(session(), three); }));
+  expect_sent(others, 24, sent_in([&] { (void)all_gather(session(), three); }));
+}
+
+TEST(between_nodes, what_the_master_has_for_each_counts_once_for_each_rank_elsewhere) {
   const std::vector<std::int64_t> all(static_cast<std::size_t>(session().size()));
-  expect_sent(by_master, 8, sent_in([&] { (void)scatter<std::int64_t>(session(), all); }));
-  expect_sent(elsewhere, 24, sent_in([&] { (void)all_gather(session(), three); }));
+  expect_sent(session().is_master() ? ranks_elsewhere() : 0, 8,
+              sent_in([&] { (void)scatter<std::int64_t>(session(), all); }));
 }
 
 TEST(between_nodes, what_the_master_gets_from_all_counts_once_for_each_rank_elsewhere) {

@@ -54,8 +54,8 @@ class Session {
   void progress() const;
 
   /// What this rank has sent to ranks of other nodes, which do not share its memory: messages as they are given to
-  /// MPI, and of a collective operation its data once for each such rank that gets it, whatever way MPI takes. Not in
-  /// it: MPI's own protocol, barriers, agreements of whether all is well, heartbeats, and what is written to files.
+  /// MPI, and of a collective operation its data, but what is for all ranks once for each other node, whatever way MPI
+  /// takes. Not in it: MPI's own protocol, barriers, agreements, heartbeats, and what is written to files.
   [[nodiscard]] base::Traffic between_nodes() const noexcept;
 
   /// Says why on standard error, naming this rank and its host, and ends all ranks. Any rank may call it.
