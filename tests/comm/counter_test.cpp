@@ -87,7 +87,7 @@ TEST_P(counters, worker_alone_gets_every_number) {
 }
 
 TEST_P(counters, claimed_by_all_ranks_gives_each_number_once) {
-  constexpr std::uint64_t end = 20'000;
+  constexpr std::uint64_t end = 5'000;
   Counter counter{session(), GetParam().piece};
   const Numbers mine = claim_below(counter, end);
   EXPECT_TRUE(std::ranges::is_sorted(mine));
