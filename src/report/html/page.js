@@ -669,10 +669,13 @@
           config: () => phaseBars(view, "seconds", view.grouped ? "ranks, longest compute first" : "rank", seconds),
           rows: () => {
             const r = record.ranks, host = texts(r.host), cpus = texts(r.cpus), role = texts(r.role);
+            const between = r.between_nodes_messages?.some(n => number(n) > 0);
             const every = table("Every rank, s", [{head: "rank"}, {head: "host", text: true}, {head: "CPUs", text: true}, {head: "role", text: true}, {head: "tasks"}, {head: "items"},
-                                           ...phases.map(([, name]) => ({head: name})), {head: "wall"}, {head: "CPU"}, {head: "memory MiB"}, {head: "lost"}],
+                                           ...phases.map(([, name]) => ({head: name})), {head: "wall"}, {head: "CPU"}, {head: "memory MiB"}, {head: "lost"},
+                                           ...(between ? [{head: "messages between nodes"}, {head: "KiB between nodes"}] : [])],
               r.rank.map((rank, k) => [rank, host[k] ?? none, cpus[k] ?? none, role[k] ?? none, r.tasks?.[k] ?? none, r.items?.[k] ?? none, ...phases.map(([key]) => figure(r[key + "_s"]?.[k])),
-                                       figure(r.wall_s?.[k]), figure(r.cpu_s?.[k]), figure((number(r.max_rss_bytes?.[k])) / 1048576, 3), r.lost?.[k] ? "lost" : ""]));
+                                       figure(r.wall_s?.[k]), figure(r.cpu_s?.[k]), figure((number(r.max_rss_bytes?.[k])) / 1048576, 3), r.lost?.[k] ? "lost" : "",
+                                       ...(between ? [r.between_nodes_messages[k] ?? none, figure(number(r.between_nodes_bytes?.[k]) / 1024, 3)] : [])]));
             return new Set(host).size > 1 ? make("div", {}, nodeTable(r), every) : every;
           },
         });
