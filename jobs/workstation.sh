@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# From a fresh machine to a scaling table: installs what is missing, builds Echelon, and runs pi on 1, 2, ... ranks up to
-# the cores that this process may use. POINTS=1e10 takes another size, DRY_RUN=1 only says what would be done.
+# From a fresh machine to a scaling study: installs what is missing, builds Echelon, and runs pi on 1, 2, ... ranks up to
+# the cores that this process may use. POINTS=1e10 takes another size, REPEAT=20 more runs of each number of ranks,
+# DRY_RUN=1 only says what would be done.
 set -euo pipefail
 # shellcheck source=jobs/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 points=${POINTS:-5e9}
-results=$project/build/workstation
+repeat=${REPEAT:-7}
+results=$project/build/study-$(date +%Y%m%d-%H%M%S)
 echelon=$project/build/release/echelon
 
 install_missing build
@@ -33,20 +35,6 @@ if [ "${DRY_RUN:-0}" != 1 ]; then
   cores=$("$echelon" info --json - | sed -n 's/.*"usable_cores": \([0-9]*\).*/\1/p')
 fi
 
-say "pi at $points points, a division a point, on up to $cores ranks: median of 3 repetitions each"
-run mkdir -p "$results"
-run rm -f "$results"/pi-*.json
-for ranks in $(rank_counts "$cores"); do
-  # The last run shows all its ranks, the others just their pi.
-  quiet=(--quiet)
-  [ "$ranks" != "$cores" ] || quiet=()
-  run "$echelon" -n "$ranks" pi --points "$points" --kernel direct --repeat 3 "${quiet[@]}" \
-    --json "$results/pi-$ranks.json"
-done
-
-say "How it scales"
-if [ "${DRY_RUN:-0}" = 1 ]; then
-  run "$echelon" report "$results/pi-*.json"
-else
-  run "$echelon" report "$results"/pi-*.json
-fi
+ranks=$(rank_counts "$cores" | paste -sd ,)
+say "How pi at $points points, a division a point, scales over $ranks ranks"
+run "$echelon" study --ranks "$ranks" --repeat "$repeat" --out "$results" -- pi --points "$points" --kernel direct

@@ -82,12 +82,12 @@ foreach(unit IN ITEMS tagger spool output printer deliveries) # private headers
 endforeach()
 echelon_test(NAME report.json TIMEOUT 60)
 echelon_test(NAME report.compare_text TIMEOUT 60)
+echelon_test(NAME report.beside TIMEOUT 60)
 echelon_test(NAME report.csv TIMEOUT 60)
 echelon_test(NAME report.gnuplot TIMEOUT 60)
 echelon_test(NAME report.html TIMEOUT 60)
 target_link_libraries(report_html_test PRIVATE nlohmann_json::nlohmann_json)
 echelon_test(NAME report.table TIMEOUT 60)
-echelon_test(NAME report.study TIMEOUT 60)
 echelon_test(NAME report.output_file TIMEOUT 60)
 echelon_test(NAME report.progress TIMEOUT 60)
 echelon_test(NAME report.map TIMEOUT 60)
@@ -124,7 +124,8 @@ echelon_test(NAME cli.log TIMEOUT 180 PROCESSORS 2 LABEL cli DEFINES ${program_u
 echelon_test(NAME cli.loss TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.journal TIMEOUT 120 PROCESSORS 2 LABEL cli LAYERS map DEFINES ${program_under_test})
 echelon_test(NAME cli.report TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.study_report TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.study_report TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test}
+             "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
 echelon_test(NAME cli.study TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.readme TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test}
              "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")

@@ -111,18 +111,17 @@ void add_pop(Study& study, std::span<const StudyPoint> points, const BootstrapOp
   }
 }
 
-void add_forecasts(Study& study) {
-  const auto add = [&](double processors, bool measured) {
-    Forecast forecast{processors, measured, {}, envelope(study.models, processors)};
+void add_forecasts(Study& study, std::span<const ModelPoint> measured) {
+  const auto add = [&](double processors, bool is_measured) {
+    Forecast forecast{processors, is_measured, {}, envelope(study.models, processors)};
     for (const Model& model : study.models) forecast.predictions.push_back(model.predict(processors));
     study.forecasts.push_back(std::move(forecast));
   };
   double largest = 0;
-  for (const StudyRow& row : study.rows) {
-    const auto processors = static_cast<double>(row.processors);
-    if (!row.time_s || processors == largest) continue;
-    add(processors, true);
-    largest = processors;
+  for (const ModelPoint& point : measured) {
+    if (point.processors == largest) continue;
+    add(point.processors, true);
+    largest = point.processors;
   }
   while (largest < study.extrapolation_limit) {
     largest = std::min(2 * largest, study.extrapolation_limit);
@@ -130,11 +129,14 @@ void add_forecasts(Study& study) {
   }
 }
 
-void add_models(Study& study, const StudyOptions& options) {
+/// Of points whose threads have a CPU each: where they take turns, time is not a function of their number.
+void add_models(Study& study, std::span<const StudyPoint> points, const StudyOptions& options) {
   std::vector<ModelPoint> medians;
   for (const StudyRow& row : study.rows) {
-    if (row.time_s) medians.push_back({static_cast<double>(row.processors), row.time_s->value});
+    if (!row.time_s || is_oversubscribed(points[row.point])) continue;
+    medians.push_back({static_cast<double>(row.processors), row.time_s->value});
   }
+  if (medians.empty()) return;
   constexpr double beyond = 2;  // where a wrong model of few points still shows; scaling.md 4.4
   study.extrapolation_limit = options.extrapolate_to.value_or(beyond * medians.back().processors);
   study.models = fit_models(medians, study.scaling, options.bootstrap.confidence);
@@ -142,7 +144,7 @@ void add_models(Study& study, const StudyOptions& options) {
     study.hold_outs.push_back(hold_out(model.kind(), medians, options.bootstrap.confidence));
   }
   study.preferred = preferred(study.models);
-  if (!study.models.empty()) add_forecasts(study);
+  if (!study.models.empty()) add_forecasts(study, medians);
 }
 
 }  // namespace
@@ -160,7 +162,7 @@ Study analyse(std::span<const StudyPoint> points, const StudyOptions& options) {
   if (study.baseline) {
     add_speedups(study, points, options.bootstrap);
     add_pop(study, points, options.bootstrap);
-    add_models(study, options);
+    add_models(study, points, options);
   }
   study.warnings = study_warnings(points, study.rows);
   return study;

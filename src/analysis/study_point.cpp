@@ -10,6 +10,10 @@
 
 namespace echelon::analysis {
 
+bool is_oversubscribed(const StudyPoint& point) {
+  return point.oversubscribed || (point.cpus_allowed > 0 && point.ranks * point.threads > point.cpus_allowed);
+}
+
 StudyRun study_run(const measure::Record& record, std::uint64_t sequence) {
   if (record.repetitions_s.empty()) throw std::invalid_argument("a record without repetitions has no time");
   StudyRun run{.sequence = sequence, .time_s = measure::median(record.repetitions_s)};
@@ -19,6 +23,7 @@ StudyRun study_run(const measure::Record& record, std::uint64_t sequence) {
   for (const measure::RankRecord& rank : record.ranks) {
     startup_s = std::max(startup_s, rank.startup_s);
     cpu_s += rank.cpu_s;
+    if (rank.lost) ++run.lost_ranks;
     HostTiming& host = hosts[rank.host];
     host.host = rank.host;
     ++host.ranks;

@@ -28,15 +28,22 @@ std::string labels(Rows rows, Condition holds) {
 }
 
 std::string oversubscribed(Points points, Rows rows) {
-  const std::string which = labels(rows, [&](const StudyRow& row) {
-    const StudyPoint& point = points[row.point];
-    return point.oversubscribed || (point.cpus_allowed > 0 && row.processors > point.cpus_allowed);
-  });
+  const std::string which = labels(rows, [&](const StudyRow& row) { return is_oversubscribed(points[row.point]); });
   if (which.empty()) return {};
   return fmt::format(
       "oversubscribed at {}: more threads than CPUs take turns, so speedup and efficiency there are not those of so "
-      "many "
-      "CPUs; leave these points out, or use a machine with more CPUs",
+      "many CPUs, and models are fitted without; use a machine with more CPUs",
+      which);
+}
+
+std::string lost_ranks(Points points, Rows rows) {
+  const auto any_lost = [](const StudyRun& run) { return run.lost_ranks > 0; };
+  const std::string which =
+      labels(rows, [&](const StudyRow& row) { return std::ranges::any_of(points[row.point].runs, any_lost); });
+  if (which.empty()) return {};
+  return fmt::format(
+      "ranks were lost at {}: the others did their work, so times there are not those of so many ranks; repeat these "
+      "points",
       which);
 }
 
@@ -117,7 +124,7 @@ std::string short_of_cpu(Points points, Rows rows) {
   const auto share = [&](const StudyRow& row) {
     std::vector<double> shares;
     for (const StudyRun& run : points[row.point].runs) shares.push_back(run.cpu_share.value_or(1));
-    return shares.empty() || points[row.point].oversubscribed ? 1 : measure::median(shares);
+    return shares.empty() || is_oversubscribed(points[row.point]) ? 1 : measure::median(shares);
   };
   const std::string which = labels(rows, [&](const StudyRow& row) { return share(row) < enough_cpu_share; });
   if (which.empty()) return {};
@@ -167,8 +174,8 @@ std::string without_runs(Rows rows) {
 }  // namespace
 
 std::vector<std::string> study_warnings(Points points, Rows rows) {
-  std::vector<std::string> found{without_runs(rows), oversubscribed(points, rows), short_of_cpu(points, rows),
-                                 drifting(points)};
+  std::vector<std::string> found{without_runs(rows), lost_ranks(points, rows), oversubscribed(points, rows),
+                                 short_of_cpu(points, rows), drifting(points)};
   std::ranges::move(slow_hosts(points), std::back_inserter(found));
   for (auto&& text : {super_linear(rows), too_short(rows), few_repetitions(rows), startup_counted(points, rows)}) {
     found.push_back(text);

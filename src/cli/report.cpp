@@ -20,16 +20,30 @@
 namespace echelon::cli {
 namespace {
 
-measure::Record read_record(const std::string& path) {
+/// `wanted`: what to give instead of what cannot be read.
+std::string read_text(const std::string& path, std::string_view wanted) {
   std::ifstream file;
   if (path != "-") file.open(path);
   std::istream& in = path == "-" ? std::cin : file;
   std::ostringstream text;
   // Reading a folder succeeds in opening it only.
-  if (!in || !(text << in.rdbuf()))
-    throw base::UsageError(fmt::format("cannot read '{}'; give a file that --json wrote", path));
+  if (!in || !(text << in.rdbuf())) throw base::UsageError(fmt::format("cannot read '{}'; give {}", path, wanted));
+  return text.str();
+}
+
+report::Beside read_beside(const std::string& path) {
+  const std::string text = read_text(path, "a CSV file with columns such as ranks and elapsed_s");
   try {
-    measure::Record record = report::from_json(text.str());
+    return report::parse_beside(text, path);
+  } catch (const std::runtime_error& e) {
+    throw base::UsageError(fmt::format("--beside: '{}': {}", path, e.what()));
+  }
+}
+
+measure::Record read_record(const std::string& path) {
+  const std::string text = read_text(path, "a file that --json wrote");
+  try {
+    measure::Record record = report::from_json(text);
     if (record.repetitions_s.empty()) throw std::runtime_error("it has no timings");
     return record;
   } catch (const std::runtime_error& e) {
@@ -60,6 +74,7 @@ void check_same_work(const std::vector<std::string>& paths, const std::vector<me
 struct ReportCommand {
   std::vector<std::string> paths;
   std::string out;
+  std::vector<std::string> beside;
 };
 
 base::ExitCode report_records(const std::vector<std::string>& paths) {
@@ -70,9 +85,10 @@ base::ExitCode report_records(const std::vector<std::string>& paths) {
   return base::ExitCode::done;
 }
 
-base::ExitCode report_study(const std::string& folder, std::string out) {
+base::ExitCode report_study(const std::string& folder, std::string out, const std::vector<std::string>& beside) {
   if (out.empty()) out = (std::filesystem::path{folder} / "report").string();
-  const report::StudyView view = read_study(folder);
+  report::StudyView view = read_study(folder);
+  for (const std::string& path : beside) view.beside.push_back(read_beside(path));
   const std::vector<std::string> files = write_report(view, out);
   report::write_output("-", fmt::format("{}\n{}: {}\n", report::study_text(view), out, fmt::join(files, ", ")));
   return base::ExitCode::done;
@@ -81,14 +97,18 @@ base::ExitCode report_study(const std::string& folder, std::string out) {
 base::ExitCode run(const ReportCommand& command) {
   const auto study = std::ranges::find_if(command.paths, study::Store::has_study);
   if (study == command.paths.end()) {
-    if (!command.out.empty()) throw base::UsageError("--out: records have only a table; give the folder of a study");
+    for (const auto& [option, is_given] :
+         {std::pair{"--out", !command.out.empty()}, std::pair{"--beside", !command.beside.empty()}}) {
+      if (is_given)
+        throw base::UsageError(fmt::format("{}: records have only a table; give the folder of a study", option));
+    }
     return report_records(command.paths);
   }
   if (command.paths.size() > 1) {
     throw base::UsageError(
         fmt::format("'{}' is a study: report one alone, or compare two with echelon compare", *study));
   }
-  return report_study(*study, command.out);
+  return report_study(*study, command.out, command.beside);
 }
 
 }  // namespace
@@ -100,6 +120,11 @@ void add_report(CLI::App& program, Command& chosen) {
                  "Folder of a study; or records of the same work on different numbers of ranks (- is standard input)")
       ->required();
   app.add_option("--out", command->out, "Folder for the files of a study's report [report in the study's]");
+  app.add_option("--beside", command->beside,
+                 "Set others' figures beside a study's: CSV with a header that names ranks or processors, elapsed_s or "
+                 "time_s, and maybe cpu_percent; a first line of # and a title. May be given again")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   app.footer(
       "Of a study: the report as text; and as files the same and more as a page that opens offline (report.html), a "
       "table\n"
@@ -111,7 +136,8 @@ void add_report(CLI::App& program, Command& chosen) {
       "startup.\n\n"
       "Examples:\n"
       "  echelon study --ranks 1,2,4 --out pi-study -- pi --points 1e10\n"
-      "  echelon report pi-study\n\n"
+      "  echelon report pi-study\n"
+      "  echelon report pi-study --beside paper.csv\n\n"
       "  for n in 1 2 4; do echelon pi -n $n --points 1e11 --json pi-$n.json; done\n"
       "  echelon report pi-*.json");
   app.callback([command, &chosen] { chosen.run_here = [command] { return run(*command); }; });

@@ -7,7 +7,9 @@
 #include <echelon/analysis/precision.hpp>
 #include <echelon/analysis/study.hpp>
 #include <echelon/report/output_file.hpp>
-#include <echelon/report/table.hpp>
+#include <echelon/report/plural.hpp>
+#include <echelon/report/progress.hpp>
+#include <echelon/report/study_text.hpp>
 
 #include "app.hpp"
 #include "study_folder.hpp"
@@ -16,14 +18,11 @@ namespace echelon::cli {
 namespace {
 
 using base::ExitCode;
+using report::plural;
 using study::Plan;
 using study::Schedule;
 
 std::string label(const study::Point& point) { return analysis::label(point.ranks, point.threads); }
-
-std::string plural(std::uint64_t count, const char* noun) {
-  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
 
 std::string cost_text(const study::Cost& cost) {
   return fmt::format("{}{}, about {}, {:.3g} core-hours", cost.at_most ? "at most " : "", plural(cost.runs, "run"),
@@ -134,11 +133,11 @@ ExitCode conclude_study(const Plan& plan, const std::vector<study::Run>& runs, c
   const report::StudyView view = study_view(plan, runs);
   const std::vector<analysis::StudyPoint>& points = view.points;
   const bool any = std::ranges::any_of(points, [](const auto& point) { return !point.runs.empty(); });
-  tell_failures(runs);
+  // The report has the failures, too.
   if (any && !quiet) {
-    report::write_output("-", report::study_table(view.study) + "\n");
-    for (const std::string& note : view.notes) tell("note: " + note);
-    for (const std::string& warning : view.study.warnings) tell("note: " + warning);
+    report::write_output("-", report::study_text(view) + "\n");
+  } else {
+    tell_failures(runs);
   }
   const bool is_whole = tell_shortcomings(plan, points, conclusion);
   const std::string folder = out + "/report";

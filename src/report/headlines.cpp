@@ -8,9 +8,9 @@
 #include <fmt/format.h>
 
 #include <echelon/measure/topology.hpp>
+#include <echelon/report/plural.hpp>
 #include <echelon/report/table.hpp>
 
-#include "plural.hpp"
 #include "seconds.hpp"
 
 namespace echelon::report {

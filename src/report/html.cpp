@@ -46,6 +46,7 @@ Json as_json(const analysis::Speedup& scaling);
 Json as_json(const analysis::PopFactors& pop);
 Json as_json(const analysis::HoldOut& hold_out);
 Json as_json(const measure::Record& record);
+Json as_json(const BesideFigures& figures);
 
 template <typename T>
 Json as_json(const std::optional<T>& value) {
@@ -227,6 +228,21 @@ Json as_json(const measure::Record& record) {
   return json;
 }
 
+Json as_json(const BesideFigures& figures) {
+  return {{"time_s", as_json(figures.time_s)},
+          {"speedup", as_json(figures.speedup)},
+          {"efficiency", as_json(figures.efficiency)},
+          {"cpu_percent", as_json(figures.cpu_percent)}};
+}
+
+Json as_json(const Study& study, const Beside& beside) {
+  Json rows = Json::array();
+  for (const BesideRow& row : beside_rows(study, beside)) {
+    rows.push_back({{"processors", row.processors}, {"study", as_json(row.study)}, {"other", as_json(row.other)}});
+  }
+  return {{"title", beside.title}, {"is_elapsed", beside.is_elapsed}, {"rows", std::move(rows)}};
+}
+
 template <typename T>
 Json list(const T& values) {
   Json array = Json::array();
@@ -260,6 +276,8 @@ Json as_json(const StudyView& view, std::string_view markdown, std::string_view 
   json["preferred"] = study.preferred ? Json(*study.preferred) : Json(nullptr);
   json["extrapolation_limit"] = as_json(study.extrapolation_limit);
   json["forecasts"] = list(study.forecasts);
+  json["beside"] = Json::array();
+  for (const Beside& beside : view.beside) json["beside"].push_back(as_json(study, beside));
   json["runs"] = list(view.runs);
   json["points"] = list(view.points);
   json["records"] = list(view.records);

@@ -2,9 +2,8 @@
 
 #include <echelon/analysis/warnings.hpp>
 #include <echelon/measure/topology.hpp>
+#include <echelon/report/plural.hpp>
 #include <echelon/report/table.hpp>
-
-#include "plural.hpp"
 
 namespace echelon::report {
 namespace {

@@ -147,7 +147,8 @@ Record from_json(std::string_view text) {
     const Json json = Json::parse(text);
     const std::string schema = json.at("schema").get<std::string>();
     if (schema != measure::record_schema) {
-      throw std::runtime_error("its schema is '" + schema + "', not '" + std::string{measure::record_schema} + "'");
+      throw std::runtime_error("its schema is '" + schema + "', not '" + std::string{measure::record_schema} +
+                               "': another version of Echelon wrote it");
     }
     Record record;
     json.at("command").get_to(record.command);

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <echelon/report/plural.hpp>
 #include <echelon/report/table.hpp>
 
-#include "plural.hpp"
 #include "printable.hpp"
 #include "seconds.hpp"
 

@@ -9,7 +9,7 @@
 namespace echelon::report {
 
 /// Text from others for a terminal, which it does not command: blanks for control characters, U+FFFD for each byte that
-/// is not of UTF-8.
+/// is not of UTF-8, and for marks that turn the direction of the words around them.
 inline std::string printable(std::string_view text) {
   constexpr std::array<std::uint32_t, 5> least{0, 0, 0x80, 0x800, 0x10000};  // of a character of so many bytes
   std::string result;
@@ -24,7 +24,10 @@ inline std::string printable(std::string_view text) {
       if ((next & 0xc0U) != 0x80) size = 0;
     }
     const bool is_surrogate = character >= 0xd800 && character < 0xe000;
-    if (size == 0 || character < least[size] || character > 0x10ffff || is_surrogate) {
+    const bool turns = (character >= 0x202a && character <= 0x202e) || (character >= 0x2066 && character <= 0x2069);
+    if (size == 3 && turns) {
+      result += "\xef\xbf\xbd";
+    } else if (size == 0 || character < least[size] || character > 0x10ffff || is_surrogate) {
       size = 1;
       result += "\xef\xbf\xbd";
     } else if (character < 0x20 || (character >= 0x7f && character < 0xa0)) {

@@ -136,8 +136,10 @@ std::string model_table(const analysis::Study& study) {
     }
   }
   std::string text = '\n' + table.text();
-  text += "held out: the models, fitted without it, predict the largest point so far off";
-  text += ", within or outside their interval\n";
+  if (std::ranges::any_of(study.hold_outs, [](const auto& held) { return held.has_value(); })) {
+    text += "held out: the models, fitted without it, predict the largest point so far off";
+    text += ", within or outside their interval\n";
+  }
   if (study.preferred) text += "* the smallest AICc\n";
   return text;
 }
@@ -184,6 +186,34 @@ std::string forecast_text(const analysis::Study& study) {
   return text;
 }
 
+std::string beside_text(const analysis::Study& study, const Beside& beside) {
+  const std::string time = beside.is_elapsed ? "elapsed s" : "time s";
+  Table table{{{"processors"},
+               {time},
+               {"speedup"},
+               {"efficiency"},
+               {"%CPU"},
+               {"their " + time},
+               {"speedup"},
+               {"efficiency"},
+               {"%CPU"},
+               {"theirs / ours"}}};
+  const auto add = [](std::vector<std::string>& line, const std::optional<BesideFigures>& figures) {
+    if (!figures) return void(line.insert(line.end(), 4, "-"));
+    line.insert(line.end(),
+                {fixed(figures->time_s, decimals_of_four_digits(figures->time_s)), fixed(figures->speedup, 2),
+                 fixed(figures->efficiency, 3), fixed(figures->cpu_percent, 0)});
+  };
+  for (const BesideRow& row : beside_rows(study, beside)) {
+    std::vector<std::string> line{fmt::format("{}", row.processors)};
+    add(line, row.study);
+    add(line, row.other);
+    line.push_back(row.study && row.other ? fmt::format("{:.3g}", row.other->time_s / row.study->time_s) : "-");
+    table.add(std::move(line));
+  }
+  return '\n' + paragraph("beside " + beside.title + ':') + table.text();
+}
+
 std::vector<std::string> failures(const StudyView& view) {
   std::vector<std::string> lines;
   for (const StudyRunLine& run : view.runs) {
@@ -201,6 +231,7 @@ std::vector<std::string> failures(const StudyView& view) {
 std::string study_text(const StudyView& view) {
   std::string text = head_text(view) + time_table(view) + factor_table(view);
   if (!view.study.models.empty()) text += model_table(view.study) + forecast_text(view.study);
+  for (const Beside& beside : view.beside) text += beside_text(view.study, beside);
   const auto& warnings = view.study.warnings;
   text += warnings.empty() ? "\nnothing looks wrong\n" : list("what looks wrong", warnings);
   text += list("notes", view.notes);

@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "report/plural.hpp"
+#include <echelon/report/plural.hpp>
 
 namespace echelon::report {
 namespace {

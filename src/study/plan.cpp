@@ -206,7 +206,8 @@ Plan plan_from_json(std::string_view text, const Plan& otherwise) {
     std::set<std::string> unknown;
     for (const auto& [name, value] : json.items()) unknown.insert(name);
     if (unknown.erase("schema") > 0 && json.at("schema") != plan_schema) {
-      throw std::runtime_error(fmt::format("its schema is {}, not \"{}\"", json.at("schema").dump(), plan_schema));
+      throw std::runtime_error(fmt::format("its schema is {}, not \"{}\": another version of Echelon wrote it",
+                                           json.at("schema").dump(), plan_schema));
     }
     Plan plan = otherwise;
     visit_members(plan, [&](const char* name, auto& member) {

@@ -73,7 +73,8 @@ Run run_from_json(std::string_view text, const ReadRecord& read_record) {
   try {
     const Json json = Json::parse(text);
     if (json.at("schema") != run_schema) {
-      throw std::runtime_error(fmt::format("its schema is {}, not \"{}\"", json.at("schema").dump(), run_schema));
+      throw std::runtime_error(fmt::format("its schema is {}, not \"{}\": another version of Echelon wrote it",
+                                           json.at("schema").dump(), run_schema));
     }
     Run run;
     visit_members(run, [&](const char* name, auto& member) {

@@ -59,8 +59,10 @@ Found find_runs(const std::string& folder, const ReadRecord& read_record) {
       found.runs.push_back(run_from_json(read_file(path), read_record));
       if (found.runs.back().seq != seq) throw std::runtime_error("its seq is not that of its name");
     } catch (const std::runtime_error& e) {
-      throw UsageError(fmt::format("'{}' is damaged: {}; remove it and those after it, and --resume runs them again",
-                                   path, e.what()));
+      throw UsageError(
+          fmt::format("'{}' cannot be used: {}; where it is damaged, remove it and those after it, and "
+                      "--resume runs them again",
+                      path, e.what()));
     }
   }
   return found;

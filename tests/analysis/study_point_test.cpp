@@ -22,6 +22,7 @@ TEST(study_run, holds_what_the_record_says) {
   record.wall_s = 9;
   record.repetitions_s = {3, 1, 2};
   record.ranks = {rank("b", 10, 0.5, 4), rank("a", 20, 0.7, 5), rank("b", 30, 0.1, 6)};
+  record.ranks[1].lost = true;
   record.efficiency = {0.9, 0.8, 0.72};
   const StudyRun run = study_run(record, 17);
   EXPECT_EQ(run.sequence, 17U);
@@ -29,6 +30,7 @@ TEST(study_run, holds_what_the_record_says) {
   EXPECT_EQ(run.startup_s, 0.7);
   EXPECT_EQ(run.elapsed_s, 9);
   EXPECT_EQ(run.cpu_s, 30);
+  EXPECT_EQ(run.lost_ranks, 1U);
   EXPECT_EQ(run.pop->efficiency.parallel, 0.72);
   EXPECT_EQ(run.pop->useful_s, 5);  // of one of the three repetitions
   ASSERT_EQ(run.hosts.size(), 2U);

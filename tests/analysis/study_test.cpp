@@ -76,6 +76,20 @@ TEST(analyse, models_are_fitted_to_the_medians) {
   EXPECT_NEAR(study.hold_outs[0]->relative_error, 0, 1e-9);
 }
 
+TEST(analyse, models_leave_out_points_whose_threads_take_turns) {
+  std::vector<StudyPoint> points = amdahl_points();
+  points.push_back(point(64, 50));
+  points.back().cpus_allowed = 32;
+  points.push_back(point(48, 60));
+  points.back().oversubscribed = true;
+  const Study study = analyse(points);
+  EXPECT_NEAR(study.models.at(0).serial_fraction(), 0.1, 1e-9);
+  EXPECT_EQ(study.extrapolation_limit, 64);
+  EXPECT_TRUE(study.rows.back().scaling.has_value()) << "what was measured is shown";
+  for (StudyPoint& each : points) each.oversubscribed = true;
+  EXPECT_THAT(analyse(points).models, IsEmpty());
+}
+
 TEST(analyse, forecasts_end_at_twice_the_largest_point_unless_asked) {
   const auto processors = [](const Study& study, bool measured) {
     std::vector<double> found;

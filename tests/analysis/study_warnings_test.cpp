@@ -40,6 +40,12 @@ void scale(StudyPoint& point, double factor) {
 
 TEST(study_warnings, clean_study_has_none) { EXPECT_THAT(warnings_of(clean_points()), IsEmpty()); }
 
+TEST(study_warnings, points_that_lost_ranks_are_named) {
+  auto points = clean_points();
+  points[1].runs[2].lost_ranks = 1;
+  EXPECT_THAT(warnings_of(points), ElementsAre(StartsWith("ranks were lost at 2 ranks: ")));
+}
+
 TEST(study_warnings, oversubscribed_points_are_named) {
   auto points = clean_points();
   points[2].cpus_allowed = 3;

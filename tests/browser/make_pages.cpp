@@ -23,6 +23,9 @@ int main(int argc, char** argv) {
   typical.study.warnings.emplace_back(
       "oversubscription: 64 ranks ran on 48 CPUs, so that they waited for each other; ask for as many CPUs as ranks");
   typical.notes.emplace_back("Two runs were repeated after the study was interrupted and resumed.");
+  typical.beside.push_back({.title = "A paper, its table 2",
+                            .is_elapsed = false,
+                            .rows = {{1, 80, 99}, {2, 41, 198}, {4, 22, 391}, {24, 5}}});
   write("typical", typical);
   write(
       "large",

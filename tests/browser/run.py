@@ -67,7 +67,7 @@ class Suite:
         page = self.open("typical")
         self.sound(page, "typical")
         ids = page.run("[...document.querySelectorAll('canvas')].map(c => c.id)")
-        expected = ["time", "speedup", "efficiency", "serial", "pop", "shares"] + ["ranks-%d" % i for i in range(7)] + ["runs"]
+        expected = ["time", "speedup", "efficiency", "serial", "pop", "shares"] + ["ranks-%d" % i for i in range(7)] + ["beside-0", "runs"]
         check(ids == expected, "all charts are there: %s" % ids)
         self.under_the_pointer(page)
         self.values(page)
@@ -112,6 +112,10 @@ class Suite:
             same('speedup', 0, r => r.scaling.speedup.value);
             same('efficiency', 0, r => r.scaling.efficiency.value);
             same('pop', 0, r => r.pop.load_balance.value);
+            ['study', 'other'].forEach((side, k) => {
+              const drawn = Chart.getChart('beside-0').data.datasets[k].data.map(p => p.y), of = d.beside[0].rows.filter(r => r[side]);
+              if (!of.length || drawn.length !== of.length || drawn.some((y, i) => y !== of[i][side].speedup)) wrong.push(['beside', side]);
+            });
             if (Chart.getChart('time').data.datasets[1].data.length !== d.points.reduce((n, p) => n + p.runs.length, 0)) wrong.push('repetitions');
             d.rows.forEach((row, at) => ['startup_s', 'compute_s', 'communicate_s', 'wait_s'].forEach((phase, k) => {
               const drawn = Chart.getChart('ranks-' + at).data.datasets[k].data, ranks = d.records[row.point].ranks;

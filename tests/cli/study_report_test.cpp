@@ -3,6 +3,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <string>
 #include <vector>
@@ -87,6 +88,38 @@ TEST_F(study_report, of_any_program_has_what_is_known) {
   EXPECT_THAT(read("out/report/table.md"), HasSubstr("No run succeeded of: 2 ranks."));
 }
 
+/// HPC Challenge, which Debian has: HPL, PTRANS, RandomAccess, FFT and more, small.
+constexpr const char* hpcc_input =
+    "A line\nAnother\nHPL.out output file\n8 device out\n1 # of problems sizes (N)\n100 Ns\n1 # of NBs\n80 NBs\n"
+    "0 PMAP\n1 # of process grids\n1 Ps\n1 Qs\n16.0 threshold\n1 # of panel fact\n2 PFACTs\n1 # of stopping "
+    "criterium\n4 NBMINs\n1 # of panels in recursion\n2 NDIVs\n1 # of recursive panel fact.\n1 RFACTs\n"
+    "1 # of broadcast\n1 BCASTs\n1 # of lookahead depth\n1 DEPTHs\n2 SWAP\n64 swapping threshold\n0 L1 in\n0 U in\n"
+    "1 Equilibration\n8 memory alignment\nignored\n0 problem sizes for PTRANS\n1 values of N\n0 block sizes for "
+    "PTRANS\n1 values of NB\n";
+
+TEST_F(study_report, of_an_mpi_program_of_others_from_end_to_end) {
+  if (std::system("command -v hpcc > /dev/null") != 0) GTEST_SKIP() << "there is no hpcc";
+  folder.write("hpccinf.txt", hpcc_input);
+  const Outcome made = run({"study", "--ranks", "1,2", "--repeat", "6", "--out", "out", "--", "hpcc"});
+  ASSERT_EQ(made.exit_code, 0) << made;
+  EXPECT_THAT(made.out, AllOf(StartsWith("hpcc\nStrong scaling, speedup against 1 rank on 1 node ("),
+                              HasSubstr("; wall time from launch to exit; n = 6 runs a point\n"),
+                              ContainsRegex("\n +1 +1 +1 +6 +[0-9.]+ \\[[0-9.]+, [0-9.]+\\] +1.00 "),
+                              ContainsRegex("\n +1 +2 +1 +6 +[0-9.]+ \\[[0-9.]+, [0-9.]+\\] +[0-9.]+ \\["),
+                              HasSubstr("start-up"), testing::EndsWith("\nout\n")));
+  // What each run wrote itself, at the end of one file.
+  std::vector<std::string> ranks;
+  int successes = 0;
+  for (const std::string& line : lines(read("hpccoutf.txt"))) {
+    if (line.starts_with("CommWorldProcs=")) ranks.push_back(line.substr(15));
+    if (line == "Success=1") ++successes;
+  }
+  EXPECT_EQ(successes, 14) << "2 warm-ups and 12 runs";
+  EXPECT_EQ(std::ranges::count(ranks, "2"), 7);
+  const std::string page = read("out/report/report.html");
+  EXPECT_THAT(page, HasSubstr("<title>hpcc · scaling study</title>"));
+}
+
 TEST_F(study_report, of_no_success_is_still_a_report) {
   const Outcome made =
       run({"study", "--ranks", "1", "--launcher", "env N={ranks} {command}", "--out", "out", "--", "false"});
@@ -96,6 +129,30 @@ TEST_F(study_report, of_no_success_is_still_a_report) {
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("no run succeeded"), HasSubstr("failed runs:")));
   EXPECT_THAT(files("out/report"),
               ElementsAre("ranks.csv", "report.html", "report.txt", "table.md", "table.tex", "tidy.csv"));
+}
+
+/// The table that started this project, of N = 1e7 and 1e9, beside ours.
+TEST_F(study_report, others_figures_stand_beside_it) {
+  for (const std::string n : {"1e7", "1e9"}) {
+    const Outcome made = run({"study", "--ranks", "1,2", "--repeat", "1", "--out", n, "--", "pi", "--points", n});
+    ASSERT_EQ(made.exit_code, 0) << made;
+    const std::string others = std::string{ECHELON_PROJECT} + "/tests/examples/python_" + n + ".csv";
+    const Outcome outcome = run({"report", n, "--beside", others});
+    ASSERT_EQ(outcome.exit_code, 0) << outcome;
+    const std::string title = "Python processes on a node with 24 cores, N = " + n + " (the text of row 18)";
+    const std::string ours = " +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9]+ +";
+    const bool small = n == "1e7";
+    EXPECT_THAT(outcome.out,
+                AllOf(HasSubstr("\nbeside " + title +
+                                ":\nprocessors  elapsed s  speedup  efficiency  %CPU  "
+                                "their elapsed s  speedup  efficiency  %CPU  theirs / ours\n"),
+                      ContainsRegex("\n +1 " + ours + (small ? "1.830 +1.00 +1.000 +99" : "175.5 +1.00 +1.000 +99")),
+                      ContainsRegex("\n +2 " + ours + (small ? "1.000 +1.83 +0.915 +186" : "87.95 +2.00 +0.998 +199")),
+                      ContainsRegex(small ? "\n +24( +-){4} +0.1700 +10.76 +0.449 +1277 +-\n"
+                                          : "\n +24( +-){4} +10.05 +17.47 +0.728 +2096 +-\n")));
+    EXPECT_THAT(read(n + "/report/report.html"), HasSubstr("\"beside\":[{\"title\":\"" + title));
+    EXPECT_THAT(read(n + "/report/report.txt"), HasSubstr("\nbeside " + title));
+  }
 }
 
 TEST_F(study_report, studies_are_compared_by_points) {
@@ -119,6 +176,7 @@ TEST_F(study_report, what_cannot_be_is_refused_in_one_line) {
   study("b", {"--ranks", "2", "--repeat", "1"}, {"true"});
   study("weak", {"--ranks", "1", "--repeat", "1", "--weak", "p"}, {"sh", "-c", "true {}"});
   folder.write("file", "");
+  folder.write("head", "ranks,elapsed_s\n");
   folder.write("no/plan.txt", "");
   const std::vector<std::pair<Arguments, std::string>> refused{
       {{"compare", "a"}, "B"},
@@ -128,6 +186,8 @@ TEST_F(study_report, what_cannot_be_is_refused_in_one_line) {
       {{"compare", "a", "weak"}, "do not scale alike"},
       {{"report", "a", "b"}, "echelon compare"},
       {{"report", "a", "--out", "file"}, "--out"},
+      {{"report", "a", "--beside", "none"}, "cannot read 'none'; give a CSV file"},
+      {{"report", "a", "--beside", "head"}, "--beside: 'head': it has no figures"},
       {{"report", "a", "--out", "file/x"}, "--out"},
       {{"report", "no", "--out", "x"}, "--out"},
       {{"report", "no"}, "--json"},
@@ -148,6 +208,42 @@ TEST_F(study_report, damaged_study_is_refused_in_one_line) {
   EXPECT_EQ(outcome.exit_code, 2) << outcome;
   EXPECT_EQ(lines(outcome.err).size(), 1U) << outcome;
   EXPECT_THAT(outcome.err, HasSubstr("0001.json"));
+}
+
+TEST_F(study_report, records_of_other_hands_are_shown_as_they_are_or_refused) {
+  ASSERT_EQ(run({"study", "--ranks", "1,2", "--repeat", "1", "--out", "a", "--quiet", "--", "pi", "--points", "1e6"})
+                .exit_code,
+            0);
+  const std::string name = "a/runs/0004.json";
+  const std::string whole = read(name);
+  const auto report_of = [&](const auto& edit) {
+    nlohmann::json edited = nlohmann::json::parse(whole);
+    edit(edited);
+    folder.write(name, edited.dump());
+    return run({"report", "a"});
+  };
+  const std::string hostile = "</script><script>alert(1)</script>\"'\u202e😀" + std::string(300, 'x');
+  const Outcome shown = report_of([&](auto& edited) {
+    edited["host"] = hostile;
+    edited["record"]["context"]["hosts"] = {hostile};
+    edited["record"]["new"] = {{"from", "the future"}};
+    for (auto& rank : edited["record"]["ranks"]) rank.update({{"host", hostile}, {"lost", true}});
+  });
+  EXPECT_EQ(shown.exit_code, 0) << shown;
+  EXPECT_THAT(shown.out, AllOf(HasSubstr("ranks were lost at "), HasSubstr("😀xxx"), Not(HasSubstr("\u202e"))));
+  EXPECT_THAT(read("a/report/report.html"), AllOf(Not(HasSubstr("<script>alert")), HasSubstr("script>alert")));
+  const std::vector<std::pair<std::function<void(nlohmann::json&)>, std::string>> refused{
+      {[](auto& edited) { edited["record"]["schema"] = "echelon.record/2"; }, "another version of Echelon wrote it"},
+      {[](auto& edited) { edited["schema"] = "echelon.run/2"; }, "another version of Echelon wrote it"},
+      {[](auto& edited) { edited["record"].erase("ranks"); }, "'ranks'"},
+      {[](auto& edited) { edited["record"]["wall_s"] = "a minute"; }, "number"},
+      {[](auto& edited) { edited.erase("seq"); }, "'seq'"}};
+  for (const auto& [edit, reason] : refused) {
+    const Outcome outcome = report_of(edit);
+    EXPECT_EQ(outcome.exit_code, 2) << outcome;
+    EXPECT_EQ(lines(outcome.err).size(), 1U) << outcome;
+    EXPECT_THAT(outcome.err, AllOf(HasSubstr("0004.json' cannot be used"), HasSubstr(reason)));
+  }
 }
 
 TEST_F(study_report, full_standard_output_is_one_line_and_the_code_for_broken) {

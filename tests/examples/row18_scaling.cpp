@@ -1,6 +1,6 @@
 // Elapsed time and %CPU of whole runs on 1, 2, ... ranks, their start included, as time(1) would show them.
 //   row18_scaling ECHELON [POINTS [RANKS]]        the program; [1e9, all CPUs that may be used]
-// Without the start, and with every rank's phases: jobs/workstation.sh, or echelon report on the records of the runs.
+// Without the start, with every rank's phases and repetitions: echelon study, as in jobs/workstation.sh.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>

@@ -175,7 +175,7 @@ TEST(json, unknown_members_are_ignored) {
 
 TEST(json, other_schema_is_refused) {
   EXPECT_EQ(refusal(edited("echelon.record/1", "echelon.record/2")),
-            "its schema is 'echelon.record/2', not 'echelon.record/1'");
+            "its schema is 'echelon.record/2', not 'echelon.record/1': another version of Echelon wrote it");
   EXPECT_THAT(refusal("{}"), HasSubstr("schema"));
   EXPECT_THAT(refusal(R"({"schema": 1})"), Not(HasSubstr("json.exception")));
 }

@@ -149,7 +149,7 @@ TEST_F(store, damaged_missing_and_foreign_files_are_named) {
   const std::string whole = text_of("runs/0002.json");
   for (const std::size_t size : {std::size_t{0}, std::size_t{1}, whole.size() / 2, whole.size() - 3}) {
     write("runs/0002.json", whole.substr(0, size));
-    EXPECT_THAT(refused_resume(), HasSubstr("0002.json' is damaged")) << size;
+    EXPECT_THAT(refused_resume(), HasSubstr("0002.json' cannot be used")) << size;
   }
   write("runs/0002.json", text_of("runs/0001.json"));
   EXPECT_THAT(refused_resume(), HasSubstr("its seq is not that of its name"));

@@ -28,6 +28,7 @@ struct StudyRun {
   /// The smallest cpu_share() of a rank, of workloads whose compute phase is nothing but computing: pi and fill.
   std::optional<double> cpu_share = {};
   std::optional<PopRun> pop = {};
+  std::uint64_t lost_ranks = 0;
   std::vector<HostTiming> hosts = {};
 };
 
@@ -42,6 +43,9 @@ struct StudyPoint {
   std::uint64_t failures = 0;    ///< runs that failed and are not in `runs`
   std::vector<StudyRun> runs = {};
 };
+
+/// More threads than CPUs: as its records say, or by the count.
+[[nodiscard]] bool is_oversubscribed(const StudyPoint& point);
 
 /// Of a record: its median repetition is the time, which is without startup. Throws std::invalid_argument where the
 /// record has no repetitions.

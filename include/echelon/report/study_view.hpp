@@ -9,6 +9,7 @@
 #include <echelon/analysis/study.hpp>
 #include <echelon/analysis/study_point.hpp>
 #include <echelon/measure/record.hpp>
+#include <echelon/report/beside.hpp>
 
 namespace echelon::report {
 
@@ -37,6 +38,7 @@ struct StudyView {
   std::vector<StudyRunLine> runs;
   std::string weak;                ///< the work by the number of processors p; empty: strong scaling
   std::vector<std::string> notes;  ///< what else the reader should know
+  std::vector<Beside> beside;      ///< others' figures
 };
 
 }  // namespace echelon::report

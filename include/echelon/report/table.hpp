@@ -3,7 +3,6 @@
 #include <string>
 #include <vector>
 
-#include <echelon/analysis/study.hpp>
 #include <echelon/measure/record.hpp>
 
 namespace echelon::report {
@@ -46,8 +45,5 @@ class Table {
 /// A line a record, by ranks and threads: median time, and speedup and efficiency against the record with the fewest
 /// threads in all. Times are without startup. @pre not empty; all records have repetitions
 [[nodiscard]] std::string scaling_table(std::vector<measure::Record> records);
-
-/// A line a point: median time, speedup and efficiency, each with its interval where there is one.
-[[nodiscard]] std::string study_table(const analysis::Study& study);
 
 }  // namespace echelon::report

@@ -634,6 +634,42 @@
     }
   }
 
+  // ---- others' figures ----
+
+  if (data.beside.length) {
+    const box = section("beside", "Beside others’ figures");
+    box.append(make("p", {class: "note"}, "Speedup of either side is against its own fewest processors: it compares how the two scale, the times how fast they are."));
+    const grid = make("div", {class: "grid"});
+    box.append(grid);
+    data.beside.forEach((other, i) => {
+      const time = other.is_elapsed ? "elapsed s" : "time s";
+      const sides = [["study", "this study", "c1"], ["other", "theirs", "c2"]];
+      const all = other.rows.flatMap(r => sides.map(([side]) => r[side]?.speedup)).filter(isKnown);
+      chart(grid, {
+        id: "beside-" + i, wide: true, heading: other.title,
+        note: other.is_elapsed ? "Speedup by elapsed times, from launch to exit." : "",
+        label: `Speedup beside ${other.title}. ` + other.rows.map(r => `${count(r.processors)} processors: ` +
+               sides.filter(([side]) => r[side]).map(([side, name]) => `${name} ${figure(r[side].speedup, 3)}`).join(", ")).join("; "),
+        config: () => {
+          const at = other.rows.map(r => r.processors);
+          const sets = sides.map(([side, name, color], k) => {
+            const of = other.rows.filter(r => r[side]);
+            return line(name, css(color), of.map(r => ({x: r.processors, y: number(r[side].speedup)})), {
+              pointRadius: 4, pointHitRadius: 8, pointStyle: shapes[k], order: 1, titles: of.map(r => plural(r.processors, "processor")),
+              words: of.map(r => `${name}: ${figure(r[side].speedup, 3)}, ${seconds(r[side].time_s)}`)});
+          });
+          const first = Math.min(...at), last = Math.max(...at);
+          sets.push(line("ideal", css("ideal"), [first, last].map(x => ({x, y: x / first})), {borderDash: [2, 3], order: 4}));
+          return {type: "line", data: {datasets: sets}, options: options(processorAxis(at), logAxis([...all, 1, last / first], "speedup"))};
+        },
+        rows: () => table(other.title, [{head: "processors"}, ...sides.flatMap(([, name]) => [{head: `${time}, ${name}`}, {head: "speedup"}, {head: "efficiency"}, {head: "% CPU"}]), {head: "theirs / ours"}],
+                          other.rows.map(r => [count(r.processors), ...sides.flatMap(([side]) => r[side] ? [figure(r[side].time_s), figure(r[side].speedup, 3), percent(r[side].efficiency),
+                                               isKnown(r[side].cpu_percent) ? number(r[side].cpu_percent).toFixed(0) : none] : [none, none, none, none]),
+                                               r.study && r.other ? figure(number(r.other.time_s) / number(r.study.time_s), 3) : none])),
+      });
+    });
+  }
+
   // ---- runs in their order ----
 
   const palette = ["c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"];
