@@ -100,6 +100,7 @@ target_link_libraries(report_trace_test PRIVATE nlohmann_json::nlohmann_json)
 # Scaling studies: the driver, with fakes and with real processes.
 echelon_test(NAME study.plan TIMEOUT 60)
 echelon_test(NAME study.command_line TIMEOUT 60)
+echelon_test(NAME study.merge TIMEOUT 60)
 echelon_test(NAME study.schedule TIMEOUT 60)
 echelon_test(NAME study.store TIMEOUT 60)
 echelon_test(NAME study.conduct TIMEOUT 60)

@@ -4,7 +4,7 @@
 # do. DRY_RUN=1 only says what would be run, with or without SLURM.
 
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-job_file=$(basename "$script") # script is the job file's
+job_file=$(basename "${script:?is set by the job file}")
 nodes=${SLURM_JOB_NUM_NODES:-1}
 
 say() { printf '%s: %s\n' "$job_file" "$*" >&2; }
@@ -13,9 +13,16 @@ die() {
   exit 2
 }
 is_dry() { [ "${DRY_RUN:-0}" = 1 ]; }
+# A command as a shell takes it.
+shown() {
+  local word
+  for word in "$@"; do
+    if [[ $word =~ ^[A-Za-z0-9_%+,./:=@-]+$ ]]; then printf ' %s' "$word"; else printf ' %s' "${word@Q}"; fi
+  done
+}
 # Runs a command after showing it; with DRY_RUN=1 only shows it.
 run() {
-  printf '+%s\n' "$(printf ' %q' "$@")"
+  printf '+%s\n' "$(shown "$@")"
   is_dry || "$@"
 }
 

@@ -180,6 +180,12 @@ CommandLine command_line(const Plan& plan, const Point& point, const std::string
     line.cpu_is_known = false;
   } else if (by_srun) {
     line.argv = {"srun", "--mpi=pmix", "-n", ranks, "-c", threads};
+    if (machine.tasks_per_node > 0) {
+      const std::uint64_t by_cpus = machine.tasks_per_node * machine.cpus_per_task / point.threads;
+      const std::uint64_t per_node = std::clamp<std::uint64_t>(by_cpus, 1, machine.tasks_per_node);
+      line.argv.insert(line.argv.end(), {"-N", std::to_string((point.ranks + per_node - 1) / per_node),
+                                         "--ntasks-per-node=" + std::to_string(per_node)});
+    }
     line.argv.insert(line.argv.end(), program.begin(), program.end());
     line.cpu_is_known = false;
   } else if (by_echelon) {

@@ -71,6 +71,23 @@ TEST(command_line, other_programs_are_run_by_mpirun_or_within_slurm_by_srun) {
   EXPECT_EQ(line_of({"./solver"}, "auto", {1, 1}).argv.front(), "mpirun") << "one rank is started like all others";
 }
 
+TEST(command_line, srun_fills_nodes_as_mpirun_does) {
+  const auto line = [](Point point, std::uint64_t tasks_per_node, std::uint64_t cpus_per_task) {
+    Plan plan;
+    plan.command = {"./solver"};
+    Machine here = machine(true);
+    here.tasks_per_node = tasks_per_node;
+    here.cpus_per_task = cpus_per_task;
+    return shell_text({.argv = command_line(plan, point, "/d/record.json", here).argv});
+  };
+  EXPECT_EQ(line({5, 1}, 4, 1), "srun --mpi=pmix -n 5 -c 1 -N 2 --ntasks-per-node=4 ./solver");
+  EXPECT_EQ(line({1, 1}, 4, 1), "srun --mpi=pmix -n 1 -c 1 -N 1 --ntasks-per-node=4 ./solver");
+  EXPECT_EQ(line({8, 1}, 4, 1), "srun --mpi=pmix -n 8 -c 1 -N 2 --ntasks-per-node=4 ./solver");
+  EXPECT_EQ(line({8, 2}, 4, 1), "srun --mpi=pmix -n 8 -c 2 -N 4 --ntasks-per-node=2 ./solver") << "two CPUs a rank";
+  EXPECT_EQ(line({8, 1}, 4, 2), "srun --mpi=pmix -n 8 -c 1 -N 2 --ntasks-per-node=4 ./solver") << "as many ranks";
+  EXPECT_EQ(line({2, 8}, 4, 1), "srun --mpi=pmix -n 2 -c 8 -N 2 --ntasks-per-node=1 ./solver") << "SLURM refuses it";
+}
+
 TEST(command_line, template_says_where_everything_goes) {
   EXPECT_THAT(line_of({"./solver", "a b"}, "ssh 'some host' run -np{ranks} --depth {threads} {command} end").argv,
               ElementsAre("ssh", "some host", "run", "-np4", "--depth", "2", "./solver", "a b", "end"));

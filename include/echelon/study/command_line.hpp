@@ -29,6 +29,9 @@ struct Machine {
   std::string echelon;    ///< this program
   bool in_slurm = false;  ///< in an allocation
   bool is_root = false;   ///< Open MPI's mpirun wants to be told
+  /// Of the allocation, where it says so: srun would spread few ranks over all its nodes.
+  std::uint64_t tasks_per_node = 0;
+  std::uint64_t cpus_per_task = 1;
   /// The mpirun command for so many ranks and threads, which hands `variables` on to other nodes.
   std::function<std::vector<std::string>(const Point&, const std::vector<std::string>& variables,
                                          const std::vector<std::string>& program)>
