@@ -156,7 +156,9 @@ trap 'told TERM' TERM
 
 # Runs a command to its end, or to where it stops by a signal. Sets `status`.
 run_and_listen() {
-  run "$@" &
+  printf '+%s\n' "$(shown "$@")"
+  if is_dry; then exit; fi
+  "$@" & # a function would have a process of its own, and take the signals
   child=$!
   [ -z "$asked" ] || kill -USR1 "$child" 2>/dev/null
   status=0
