@@ -2,6 +2,7 @@
 echelon_test(NAME numeric.exact_sum TIMEOUT 120)
 
 echelon_test(NAME rules.layers TIMEOUT 60 DEFINES "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
+echelon_test(NAME rules.spack TIMEOUT 60 DEFINES "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
 echelon_test(NAME rules.programs TIMEOUT 60 DEFINES "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
 include(rules/rules.cmake)
 
@@ -130,6 +131,8 @@ echelon_test(NAME cli.study_report TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${
 echelon_test(NAME cli.study TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.readme TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test}
              "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
+echelon_test(NAME cli.jobs TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test}
+             "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
 echelon_test(NAME cli.nodes TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 
 # A program with a Pool whose ranks are killed.
@@ -222,5 +225,6 @@ set(cluster_test TIMEOUT 300 PROCESSORS 2 LABEL cluster DEFINES ${program_under_
                  "ECHELON_CLUSTER_SCRIPTS=\"${cluster_scripts}\"" "ECHELON_MPI_SMOKE=\"$<TARGET_FILE:mpi_smoke>\"")
 echelon_test(NAME cluster.slurm ${cluster_test})
 echelon_test(NAME cluster.pi ${cluster_test})
-set_tests_properties(cluster.slurm cluster.pi PROPERTIES FIXTURES_REQUIRED cluster RESOURCE_LOCK cluster ENVIRONMENT
+echelon_test(NAME cluster.jobs ${cluster_test} "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
+set_tests_properties(cluster.slurm cluster.pi cluster.jobs PROPERTIES FIXTURES_REQUIRED cluster RESOURCE_LOCK cluster ENVIRONMENT
                                                          "${cluster_environment}")

@@ -105,6 +105,7 @@ check_shared() {
   fi
   rm -f "$mark"
   [ -n "$blind" ] || return 0
+  rmdir "$results" 2>/dev/null
   read -r what at <<<"$blind"
   if [ "$what" = program ]; then
     die "$echelon is not seen on $at; install it in a folder that all nodes share, not in /tmp"
