@@ -57,7 +57,7 @@ TEST(merge, points_are_united_and_runs_pooled_in_the_order_of_their_start) {
   EXPECT_EQ(merged.plan.baseline, 2U);
   std::vector<std::uint64_t> ranks;
   std::vector<std::uint64_t> seqs;
-  for (const Run& one : merged.runs) {
+  for (const auto& one : merged.runs) {
     ranks.push_back(one.ranks);
     seqs.push_back(one.seq);
   }
