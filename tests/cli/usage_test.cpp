@@ -234,5 +234,11 @@ TEST(usage, no_command_shows_the_help_as_an_error) {
   }
 }
 
+TEST(usage, info_parts_the_names_of_slurms_variables_from_their_values) {
+  const Outcome outcome = run_echelon({"info"}, {.environment = {{"SLURM_JOB_ID", "7"}, {"SLURM_RESTART_COUNT", "2"}}});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome;
+  EXPECT_THAT(lines(outcome.out), testing::IsSupersetOf({"SLURM_JOB_ID         7", "SLURM_RESTART_COUNT  2"}));
+}
+
 }  // namespace
 }  // namespace echelon::test

@@ -3,6 +3,8 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -20,7 +22,7 @@ namespace echelon::test {
 
 /// How a batch job ended, and what it wrote.
 struct JobOutcome {
-  std::string state;  ///< "COMPLETED"
+  std::string state;  ///< "COMPLETED"; "COMPLETING" where one of its nodes is gone
   int exit_code = -1;
   std::string out;
   std::string err;
@@ -73,17 +75,18 @@ class cluster : public testing::Test {
     EXPECT_EQ(submitted.exit_code, 0) << submitted;
     const std::string id = lines(submitted.out + "\n").front();
     JobOutcome outcome;
-    EXPECT_TRUE(wait_until(
-        [&] {
-          const std::string shown = on_ctl({"scontrol", "--oneliner", "show", "job", id}).out;
-          outcome.state = word_after(" JobState=", shown);
-          const std::string code = word_after(" ExitCode=", shown);  // "0:0": and the signal
-          outcome.exit_code = code.empty() ? -1 : std::stoi(code);
-          return outcome.state != "PENDING" && outcome.state != "RUNNING" && outcome.state != "COMPLETING";
-        },
-        limit))
-        << "job " << id << " goes on, which is cancelled";
+    const auto has_left = [&](const std::set<std::string>& states) {
+      const std::string shown = on_ctl({"scontrol", "--oneliner", "show", "job", id}).out;
+      outcome.state = word_after(" JobState=", shown);
+      const std::string code = word_after(" ExitCode=", shown);  // "0:0": and the signal
+      outcome.exit_code = code.empty() ? -1 : std::stoi(code);
+      return !outcome.state.empty() && !states.contains(outcome.state);
+    };
+    const auto has_ended = [&] { return has_left({"PENDING", "RUNNING"}); };
+    EXPECT_TRUE(wait_until(has_ended, limit)) << "job " << id << " goes on, which is cancelled";
     (void)on_ctl({"scancel", id});
+    // Where one of its nodes is gone it stays so.
+    (void)wait_until([&] { return has_left({"COMPLETING"}); }, std::chrono::seconds{10});
     outcome.out = contents("out");
     outcome.err = contents("err");
     return outcome;
@@ -104,6 +107,13 @@ class cluster : public testing::Test {
 
   static void cut(const std::string& node) { EXPECT_EQ(on_ctl({"ip", "link", "set", node, "down"}).exit_code, 0); }
   static void heal(const std::string& node) { EXPECT_EQ(on_ctl({"ip", "link", "set", node, "up"}).exit_code, 0); }
+  /// For a node that was cut off: whether a job that ended meanwhile has ended there too SLURM would ask again only
+  /// after a minute or more.
+  static void end_jobs_on(const std::string& node) {
+    for (const char* state : {"State=DOWN", "State=RESUME"}) {
+      EXPECT_EQ(on_ctl({"scontrol", "update", "NodeName=" + node, state, "Reason=test"}).exit_code, 0);
+    }
+  }
   /// As if its power had failed: everything on it is gone at once.
   static void power_off(const std::string& node) {
     EXPECT_EQ(on_ctl({"bash", "-c", "kill -KILL $(</run/nodes/" + node + ")"}).exit_code, 0);

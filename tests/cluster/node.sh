@@ -11,6 +11,7 @@ if [ $$ != 1 ]; then
     kill -KILL "$first" 2>/dev/null || true
     while kill -0 "$first" 2>/dev/null; do sleep 0.05; done
     while ip link show "$node" >/dev/null 2>&1; do sleep 0.05; done # goes with the other end
+    scontrol update NodeName="$node" State=DOWN Reason=off # else its jobs would be waited for, for a minute or more
   fi
   setsid unshare --pid --fork --kill-child --mount --propagation unchanged --uts --ipc --net "$0" "$node" </dev/null \
     >"/run/nodes/$node.log" 2>&1 &

@@ -78,6 +78,18 @@ TEST_F(slurm, node_off_the_network_is_out_of_reach_until_it_is_back) {
   EXPECT_EQ(on_ctl({"srun", "-w", "n2", "hostname"}).out, "n2\n");
 }
 
+TEST_F(slurm, job_whose_node_was_off_the_network_when_it_was_cancelled_is_gone) {
+  const Outcome submitted = on_ctl({"bash", "-c",
+                                    "sbatch -N4 --output=/dev/null --wrap 'srun sleep 1000'\n"
+                                    "until [ $(squeue --noheader --steps | wc -l) = 2 ]; do sleep 0.1; done"});
+  EXPECT_EQ(submitted.exit_code, 0) << submitted;
+  cut("n2");
+  EXPECT_EQ(on_ctl({"scancel", "--state=RUNNING"}).exit_code, 0);
+  heal("n2");
+  end_jobs_on("n2");
+  EXPECT_TRUE(is_idle("n2"));
+}
+
 TEST_F(slurm, slurmd_that_was_killed_starts_again) {
   kill_slurmd("n2");
   EXPECT_NE(on_ctl({"bash", "-c", reach}).exit_code, 0);

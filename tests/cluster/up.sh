@@ -65,15 +65,15 @@ if [ ! -e "$cluster/up" ]; then
 fi
 trap - EXIT
 
-setting=
-[ "$cluster" = /run/echelon-cluster ] || setting="ECHELON_CLUSTER=$cluster "
+echo "Four nodes of two CPUs are up, n1 to n4, and ctl, from where jobs are submitted. Type"
+[ "$cluster" = /run/echelon-cluster ] || echo "  export ECHELON_CLUSTER=$cluster"
 cat <<END
-Four nodes are up, n1 to n4. Type
-  $setting$here/on.sh ctl sinfo
-  $setting$here/on.sh ctl srun --mpi=pmix -N 4 -n 8 hostname
-  $setting$here/on.sh ctl sbatch job.sbatch
-  $setting$here/on.sh n2 bash                   on a node
-  $setting$here/on.sh ctl ip link set n2 down   takes it off the network; "up" again
-  $setting$here/on.sh ctl $here/node.sh n2      starts it anew, after "off" or while it runs
-  $setting$here/down.sh                         ends everything
+  on=$here/on.sh
+  \$on ctl sinfo
+  \$on ctl srun --mpi=pmix -N 4 -n 8 hostname
+  \$on ctl sbatch job.sbatch
+  \$on n2 bash                   # on a node
+  \$on ctl ip link set n2 down   # takes it off the network; up: brings it back
+  \$on ctl $here/node.sh n2   # switches it off and on
+  $here/down.sh   # ends everything
 END
