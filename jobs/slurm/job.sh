@@ -60,7 +60,7 @@ find_echelon() {
   local at
   echelon=${ECHELON:-$(command -v echelon)}
   for at in "$home/build/release/echelon" "$home/../../bin/echelon"; do
-    if [ -z "$echelon" ] && [ -x "$at" ]; then echelon=$(realpath "$at"); fi
+    if [ -z "$echelon" ] && [ -x "$at" ]; then echelon=$(realpath -s "$at"); fi
   done
   if [ -z "$echelon" ] && is_dry; then echelon=echelon; fi
   [ -n "$echelon" ] || die "no echelon here: load its module, put it on PATH, or build it by $home/jobs/workstation.sh"
@@ -68,23 +68,20 @@ find_echelon() {
     die "$echelon does not start: see above; does ECHELON_MODULES in $settings have what it was built with?"
 }
 
-# What starts ranks: ECHELON_LAUNCHER. Sets `ranks` to the words before echelon's own.
-# mpirun, which `echelon -n` starts, lets a map go on without a rank that was lost; srun ends all ranks with it.
-choose_launcher() {
-  launcher=${ECHELON_LAUNCHER:-mpirun}
+# What starts ranks: ECHELON_LAUNCHER, as in echelon --launcher. auto: srun, where it serves, but for a map mpirun, with
+# which it goes on when ranks are lost.
+check_launcher() {
+  launcher=${ECHELON_LAUNCHER:-auto}
+  is_dry && return
   case $launcher in
-    mpirun)
-      is_dry || command -v mpirun >/dev/null ||
-        die "there is no mpirun; name Open MPI's module in ECHELON_MODULES of $settings, or set ECHELON_LAUNCHER=srun there"
-      ranks=("$echelon" -n "${SLURM_NTASKS:-2}")
-      ;;
     srun)
-      is_dry || srun --mpi=list 2>&1 | grep -qw pmix ||
-        die "srun has no PMIx here (srun --mpi=list), by which Open MPI's ranks find each other; set ECHELON_LAUNCHER=mpirun in $settings"
-      # shellcheck disable=SC2034 # the job files use it
-      ranks=(srun --mpi=pmix "$echelon")
+      srun --mpi=list 2>&1 | grep -qw pmix ||
+        die "srun has no PMIx here (srun --mpi=list), by which ranks find each other; set ECHELON_LAUNCHER=mpirun in $settings"
       ;;
-    *) die "ECHELON_LAUNCHER is '$launcher' in $settings; set it to mpirun or srun" ;;
+    auto | mpirun)
+      command -v mpirun >/dev/null ||
+        die "there is no mpirun; name Open MPI's module in ECHELON_MODULES of $settings, or set ECHELON_LAUNCHER=srun there"
+      ;;
   esac
 }
 
@@ -136,7 +133,7 @@ begin() {
   load_system
   load_modules
   find_echelon
-  choose_launcher
+  check_launcher
   results=${RESULTS:-$PWD/${SLURM_JOB_NAME:-$1}}
   is_dry && kept=$results/job-ID && return
   [ -n "${SLURM_JOB_ID:-}" ] || die "this is for a job: submit it with sbatch, or try it with DRY_RUN=1"

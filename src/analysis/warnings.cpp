@@ -58,7 +58,7 @@ std::vector<std::string> warnings(const measure::Record& record) {
   for (const measure::RankRecord& rank : record.ranks) places.emplace(rank.host, rank.cpus);
   if (record.ranks.size() > 1 && places.size() < record.ranks.size() && !context.oversubscribed) {
     found.emplace_back(
-        "unbound: ranks share their CPUs, so the kernel may move them; bind them with mpirun --bind-to core");
+        "unbound: ranks share their CPUs, so the kernel may move them; bind them, with mpirun --bind-to core or srun --cpu-bind=cores");
   }
   const auto share = [&](const measure::RankRecord& rank) { return cpu_share(rank, context.threads); };
   const auto starved = std::ranges::min_element(record.ranks, {}, share);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <echelon/launch/launcher.hpp>
 #include <echelon/report/output_file.hpp>
 #include <echelon/report/table.hpp>
 #include <echelon/workloads/info.hpp>
@@ -13,12 +14,14 @@ namespace {
 
 struct InfoCommand {
   std::uint64_t threads = 1;
+  std::string start_command = {};  ///< what -n all would run
   OutputOptions output;
 };
 
 base::ExitCode run(const InfoCommand& command, const RankContext& ranks) {
-  const measure::Record record = workloads::run_info(ranks.session, ranks.account, ranks.argv, command.threads);
+  measure::Record record = workloads::run_info(ranks.session, ranks.account, ranks.argv, command.threads);
   if (!ranks.session.is_master()) return base::ExitCode::done;
+  if (!command.start_command.empty()) record.result.emplace_back("start_command", command.start_command);
   command.output.write(record);
   if (!command.output.owns_stdout()) {
     // The bare answer is the number that a script would start ranks by.
@@ -45,6 +48,12 @@ void add_info(CLI::App& program, Command& chosen) {
   app.callback([command, &chosen] {
     chosen.threads = command->threads;
     chosen.check = [command] { command->output.check(); };
+    chosen.before_mpi = [command] {
+      if (comm::placement().launched) return;
+      const std::uint64_t ranks = launch::ranks_for_all(command->threads);
+      const auto words = launch::start_command_here({}, ranks, command->threads, {}, {"COMMAND"});
+      command->start_command = fmt::format("{}", fmt::join(words, " "));
+    };
     chosen.run_on_ranks = [command](const RankContext& ranks) { return run(*command, ranks); };
   });
 }

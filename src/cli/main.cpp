@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include <echelon/base/error.hpp>
+#include <echelon/base/number.hpp>
 #include <echelon/base/version.hpp>
 #include <echelon/comm/collectives.hpp>
 #include <echelon/comm/roster.hpp>
 #include <echelon/launch/launcher.hpp>
 #include <echelon/launch/outcome.hpp>
+#include <echelon/measure/machine.hpp>
 
 #include "app.hpp"
 
@@ -169,20 +171,50 @@ int run_on_ranks(const Command& command, int argc, char** argv, workloads::Accou
   }
 }
 
+/// How many tasks srun has started in the step that this process is in; nothing where it is in none.
+std::optional<std::uint64_t> step_tasks() {
+  const auto tasks = measure::environment("SLURM_STEP_NUM_TASKS");
+  if (!tasks || !measure::environment("SLURM_STEP_ID") || !measure::environment("SLURM_PROCID")) return std::nullopt;
+  return std::strtoull(tasks->c_str(), nullptr, 10);
+}
+
+/// Of several that srun has started without what MPI needs: each would be a run of its own.
+bool is_one_of_many() { return !comm::placement().launched && step_tasks().value_or(1) > 1; }
+
 int run(int argc, char** argv, workloads::Account& account) {
   CLI::App program{"Echelon measures how a program scales over MPI ranks, and runs commands on them."};
   program.name("echelon");
   program.footer(
       "Under mpirun or srun the program is one rank; without, -n starts the ranks, and no -n is one rank.\n"
+      "What starts them is mpirun; within a SLURM job srun, where that has PMIx, but for map, which goes on when "
+      "ranks\n"
+      "are lost. A TEMPLATE is another launcher's command, such as 'mpiexec -n {ranks} {command}'.\n"
       "Numbers may be written 1e9 or 1_000_000_000.\n"
       "Exit status: 0 done, 1 wrong answer, 2 usage, 3 some tasks failed, 4 broken, 75 stopped early.");
   program.set_version_flag("--version", version_text());
   program.require_subcommand(0, 1);
   program.fallthrough();
   std::optional<std::uint64_t> ranks;
-  constexpr std::uint64_t max_ranks = 1'000'000;
-  add_count(
-      program, "-n,--ranks", [&](std::uint64_t n) { ranks = n; }, "Start so many ranks with mpirun", 1, max_ranks);
+  bool all_ranks = false;
+  launch::Launcher launcher;
+  const auto take_ranks = [&](const std::string& text) {
+    constexpr std::uint64_t max_ranks = 1'000'000;
+    all_ranks = text == "all";
+    try {
+      ranks = all_ranks ? 1 : base::parse_count(text, 1, max_ranks);
+    } catch (const base::UsageError& e) {
+      throw CLI::ValidationError("-n,--ranks", e.what());
+    }
+  };
+  program
+      .add_option_function<std::string>(
+          "-n,--ranks", take_ranks, "Start so many ranks; all: as many as the SLURM job, or this machine, has room for")
+      ->type_name("N|all");
+  program
+      .add_option_function<std::string>(
+          "--launcher", [&](const std::string& text) { launcher = launch::parse_launcher(text); },
+          "What starts them [auto]")
+      ->type_name("auto|mpirun|srun|TEMPLATE");
   Command command;
   add_pi(program, command);
   add_fill(program, command);
@@ -199,7 +231,8 @@ int run(int argc, char** argv, workloads::Account& account) {
   const comm::Placement place = comm::placement();
   const bool started_by_echelon = std::getenv(launch::launched_variable) != nullptr && place.launched;
   // One line whatever the rank count: rank 0 speaks and returns the status, the others leave it at that.
-  const bool silent = place.rank != 0;
+  using Kind = launch::Launcher::Kind;
+  const bool silent = place.rank != 0 || (is_one_of_many() && measure::environment("SLURM_PROCID") != "0");
   try {
     std::vector<std::string> arguments(argv + 1, argv + argc);
     const std::size_t words = words_begin(program, arguments);
@@ -216,8 +249,19 @@ int run(int argc, char** argv, workloads::Account& account) {
       throw base::UsageError("-n: a launcher has already started the ranks; leave -n out, or leave the launcher out");
     }
     if (!place.launched) {  // before anything is started
+      if (all_ranks) ranks = launch::ranks_for_all(command.threads);
+      if (command.runs_commands && launcher.kind != Kind::automatic && launcher.kind != Kind::mpirun) {
+        throw base::UsageError(
+            "--launcher: map goes on when ranks are lost, which only mpirun lets it; leave --launcher out");
+      }
       command.check();
       command.check_ranks(ranks.value_or(1));
+    }
+    if (command.run_on_ranks && is_one_of_many()) {
+      throw base::UsageError(
+          fmt::format("srun has started {} tasks that do not know of each other; give srun --mpi=pmix, or, where srun "
+                      "--mpi=list has no pmix, leave srun out and start them with echelon -n {} --launcher mpirun",
+                      *step_tasks(), *step_tasks()));
     }
     if (command.run_here) return place.rank == 0 ? static_cast<int>(command.run_here()) : 0;
   } catch (const CLI::ParseError& e) {
@@ -236,6 +280,7 @@ int run(int argc, char** argv, workloads::Account& account) {
                            .outlives_ranks = command.runs_commands,
                            .reads_input = command.reads_input,
                            .stops_by_itself = command.runs_commands,
+                           .launcher = launcher,
                            .bind = !command.runs_commands,
                            .program = self});
   }

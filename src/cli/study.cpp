@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
@@ -136,18 +135,12 @@ void check(const StudyCommand& command) {
 }
 
 study::Machine this_machine() {
-  const auto count = [](const char* name, std::uint64_t otherwise) {
-    const std::uint64_t value = std::strtoull(measure::environment(name).value_or("").c_str(), nullptr, 10);
-    return value > 0 ? value : otherwise;
-  };
   return {.echelon = launch::this_executable(),
           .in_slurm = measure::environment("SLURM_JOB_ID").has_value(),
           .is_root = geteuid() == 0,
-          .tasks_per_node = count("SLURM_NTASKS_PER_NODE", 0),
-          .cpus_per_task = count("SLURM_CPUS_PER_TASK", 1),
-          .mpirun = [](const study::Point& point, const std::vector<std::string>& variables,
-                       const std::vector<std::string>& program) {
-            return launch::mpirun_command_here(point.ranks, point.threads, variables, program);
+          .start = [](const launch::Launcher& launcher, const study::Point& point,
+                      const std::vector<std::string>& variables, const std::vector<std::string>& program) {
+            return launch::start_command_here(launcher, point.ranks, point.threads, variables, program);
           }};
 }
 

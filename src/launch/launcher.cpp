@@ -25,6 +25,7 @@
 #include <echelon/launch/chatter_filter.hpp>
 #include <echelon/launch/launcher.hpp>
 #include <echelon/launch/outcome.hpp>
+#include <echelon/launch/srun_filter.hpp>
 #include <echelon/launch/starter.hpp>
 #include <echelon/measure/machine.hpp>
 
@@ -73,8 +74,16 @@ LaunchPlan plan_here(const LaunchRequest& request) {
       .all_cpus_of_machine = cpus.size() == measure::online_cpus(),
       .in_allocation = is_set("SLURM_JOB_ID") || is_set("PBS_JOBID") || is_set("LSB_JOBID") || is_set("PE_HOSTFILE") ||
                        is_set("OMPI_MCA_orte_default_hostfile"),
+      .slurm = measure::slurm_allocation(),
       .user_chose_transport = is_set("OMPI_MCA_pml") || is_set("OMPI_MCA_btl"),
   };
+}
+
+/// Asks srun only where it matters.
+Launcher settled(Launcher launcher, const LaunchPlan& plan) {
+  const bool asks = launcher.kind == Launcher::Kind::automatic && plan.slurm && !plan.outlives_ranks;
+  launcher.kind = chosen(launcher.kind, plan, asks && srun_serves());
+  return launcher;
 }
 
 /// The names of the user's own variables among those of launchers.
@@ -150,8 +159,9 @@ class RunFolder {
   for (std::string& argument : command) argv.push_back(argument.data());
   argv.push_back(nullptr);
   execvp(argv[0], argv.data());
-  fmt::print(stderr, "echelon: cannot start {}: {}; -n needs Open MPI's mpirun on PATH (Debian: openmpi-bin)\n",
-             command.front(), std::strerror(errno));
+  fmt::print(
+      stderr, "echelon: cannot start {}: {}; {}\n", command.front(), std::strerror(errno),
+      command.front() == "mpirun" ? "-n needs Open MPI's mpirun on PATH (Debian: openmpi-bin)" : "see --launcher");
   _exit(static_cast<int>(ExitCode::broken));
 }
 
@@ -196,7 +206,9 @@ struct Run {
   int output;  ///< pipes from mpirun; -1 once they are at their end
   int errors;
   OutcomeReader outcome;
-  ChatterFilter chatter = {};
+  std::string launcher = "mpirun";
+  ChatterFilter chatter = {};  ///< mpirun's
+  std::optional<SrunFilter> srun = {};
   bool output_taken = true;  ///< false where standard output could not take it, which mpirun would pass over in silence
 
   // Of a run that stops by itself:
@@ -210,6 +222,10 @@ struct Run {
   [[nodiscard]] int requests_to_stop() const {
     return request.stops_by_itself ? std::max(counted_stop_signals(), reader_gone ? 1 : 0) : 0;
   }
+  /// Of what comes on the launcher's standard error what the user is to see.
+  std::string filtered(std::string_view text) { return srun ? srun->feed(text) : chatter.feed(text); }
+  std::string filtered_rest() { return srun ? srun->finish() : chatter.finish(); }
+  [[nodiscard]] const std::optional<KilledRank>& killed() const { return srun ? srun->killed() : chatter.killed(); }
   void copy(std::chrono::milliseconds patience);
   void meet_rank_0();
   void ask_to_stop();
@@ -272,10 +288,10 @@ void Run::copy(std::chrono::milliseconds patience) {
   if (pipes[1].revents != 0) {
     const std::string text = outcome.feed(read_some(errors, buffer));
     if (outcome.outcome() && child_pid > 0) chatter.pass_over(child_pid);
-    put(chatter.feed(text));
+    put(filtered(text));
     if (errors < 0) {
-      put(chatter.feed(outcome.finish()));
-      put(chatter.finish());
+      put(filtered(outcome.finish()));
+      put(filtered_rest());
     }
     if (outcome.out_of_reach() && mpiruns_input >= 0) input.start(std::exchange(mpiruns_input, -1));
   }
@@ -380,8 +396,7 @@ int supervise(Run& run, pid_t mpirun, const std::vector<pid_t>& spared) {
 }
 
 int exit_code(int status, const Run& run) {
-  const ChatterFilter& filter = run.chatter;
-  if (const auto& killed = filter.killed()) {
+  if (const auto& killed = run.killed()) {
     put(fmt::format("echelon: rank {} on {} was killed by signal {} ({}); the run is lost, start it again\n",
                     killed->rank, killed->host, killed->signal, killed->signal_name));
     return static_cast<int>(ExitCode::broken);
@@ -389,16 +404,19 @@ int exit_code(int status, const Run& run) {
   if (WIFSIGNALED(status)) {
     if (run.outcome.outcome())
       return *run.outcome.outcome();  // it can crash in its own end (Open MPI 4.1.4, PMIx 4.2.2)
-    put(fmt::format("echelon: mpirun was killed by signal {}; the run is lost, start it again\n", WTERMSIG(status)));
+    put(fmt::format("echelon: {} was killed by signal {}; the run is lost, start it again\n", run.launcher,
+                    WTERMSIG(status)));
     return static_cast<int>(ExitCode::broken);
   }
+  // Others tell the status of the rank that ended worst, which may be one that they have ended.
+  if (run.launcher != "mpirun" && run.outcome.outcome()) return *run.outcome.outcome();
   const int code = WEXITSTATUS(status);
   for (const ExitCode ours :
        {ExitCode::done, ExitCode::usage, ExitCode::tasks_failed, ExitCode::broken, ExitCode::resumable}) {
     if (code == static_cast<int>(ours)) return code;
   }
-  if (code == static_cast<int>(ExitCode::wrong_answer) && filter.rank_failed()) return code;
-  put(fmt::format("echelon: mpirun ended with status {}; the run is lost\n", code));
+  if (code == static_cast<int>(ExitCode::wrong_answer) && run.chatter.rank_failed()) return code;
+  put(fmt::format("echelon: {} ended with status {}; the run is lost\n", run.launcher, code));
   return static_cast<int>(ExitCode::broken);
 }
 
@@ -432,42 +450,29 @@ int exit_code_of_outcome(int status, const Run& run) {
 
 }  // namespace
 
-std::vector<std::string> mpirun_command(const LaunchPlan& plan, const std::vector<std::string>& program) {
-  std::vector<std::string> command{"mpirun", "-n", std::to_string(plan.ranks)};
-  const auto add = [&](std::initializer_list<std::string> words) { command.insert(command.end(), words); };
-  if (!plan.in_allocation) {
-    // All ranks are here: as many slots as ranks, no need for ssh, and shared memory between them. Open MPI would look
-    // for networks first, which takes longer than all the rest of a start (0.41 s against 0.17 s).
-    add({"--host", "localhost:" + std::to_string(plan.ranks), "--mca", "plm", "isolated"});
-    if (!plan.user_chose_transport) add({"--mca", "pml", "ob1", "--mca", "btl", "self,vader"});
-  } else {
-    for (const std::string& variable : plan.variables) add({"-x", variable});
-    if (plan.stops_by_itself) add({"-x", starter_variable, "-x", base::user_variables});
-  }
-  // Without its states mpirun would not say that a rank was lost, nor wait less long for what never comes.
-  if (plan.outlives_ranks) add({"--enable-recovery", "--mca", "state_base_verbose", "1"});
-  const std::uint64_t threads = plan.ranks * plan.threads;
-  const std::string map = "slot:PE=" + std::to_string(plan.threads);
-  // mpirun binds without regard to the CPUs that it was confined to, so there the ranks inherit these instead.
-  const bool bindable = plan.in_allocation || (plan.all_cpus_of_machine && threads <= plan.usable_cpus);
-  if (!bindable || (!plan.bind && !plan.in_allocation)) {
-    add({"--bind-to", "none"});
-    if (threads > plan.usable_cpus) add({"--mca", "mpi_yield_when_idle", "1"});
-  } else if (plan.in_allocation || threads <= plan.usable_cores) {
-    add({"--map-by", map, "--bind-to", "core"});
-  } else {
-    add({"--use-hwthread-cpus", "--map-by", map, "--bind-to", "hwthread"});
-  }
-  command.insert(command.end(), program.begin(), program.end());
-  return command;
+std::uint64_t ranks_for_all(std::uint64_t threads) {
+  if (const auto slurm = measure::slurm_allocation()) return slurm->ranks(threads);
+  return std::max<std::uint64_t>(measure::usable_cpus() / threads, 1);
 }
 
-std::vector<std::string> mpirun_command_here(std::uint64_t ranks, std::uint64_t threads,
-                                             const std::vector<std::string>& variables,
-                                             const std::vector<std::string>& program) {
+bool srun_serves() {
+  static const bool serves = [] {
+    std::FILE* const answer = popen("{ srun --mpi=list; scontrol show config; } 2>&1", "r");
+    if (answer == nullptr) return false;
+    std::string text;
+    std::array<char, 4096> part{};
+    for (std::size_t size = 0; (size = fread(part.data(), 1, part.size(), answer)) > 0;) text.append(part.data(), size);
+    return pclose(answer) == 0 && says_srun_serves(text);
+  }();
+  return serves;
+}
+
+std::vector<std::string> start_command_here(const Launcher& launcher, std::uint64_t ranks, std::uint64_t threads,
+                                            const std::vector<std::string>& variables,
+                                            const std::vector<std::string>& program) {
   LaunchPlan plan = plan_here({.ranks = ranks, .threads = threads, .program = program});
   plan.variables = variables;
-  return mpirun_command(plan, program);
+  return start_command(settled(launcher, plan), plan, program);
 }
 
 std::string this_executable() {
@@ -479,8 +484,13 @@ std::string this_executable() {
 int launch(const LaunchRequest& request) {
   fill_standard_descriptors();
   const LaunchPlan plan = plan_here(request);
-  const std::vector<std::string> command = mpirun_command(plan, request.program);
+  const Launcher launcher = settled(request.launcher, plan);
   const std::string token = new_token();
+  std::vector<std::string> program = request.program;
+  if (launcher.kind == Launcher::Kind::custom) {  // of which nobody knows what it hands on to other nodes
+    program.insert(program.begin(), {"env", fmt::format("{}={}", launched_variable, token), "OMP_WAIT_POLICY=passive"});
+  }
+  const std::vector<std::string> command = start_command(launcher, plan, program);
   const std::string users_variables = users_launcher_variables();
   const Pipe output = Pipe::make();
   const Pipe errors = Pipe::make();
@@ -495,6 +505,8 @@ int launch(const LaunchRequest& request) {
   RunFolder folder;
   if (!plan.in_allocation || request.stops_by_itself) folder.make();
   Run run{.request = request, .output = output.out, .errors = errors.out, .outcome = OutcomeReader{token}};
+  run.launcher = command.front();
+  if (launcher.kind == Launcher::Kind::srun) run.srun.emplace();
   run.mpiruns_input = input.in;
   if (request.stops_by_itself) run.line.listen(folder.path());
   std::vector<pid_t> spared;
@@ -522,7 +534,7 @@ int launch(const LaunchRequest& request) {
   sigprocmask(SIG_SETMASK, &before, nullptr);
   if (child < 0) throw std::runtime_error("cannot start a process");
   if (child == 0) {
-    if (!plan.in_allocation) folder.announce_as_shared_memory();
+    if (!plan.in_allocation && launcher.kind == Launcher::Kind::mpirun) folder.announce_as_shared_memory();
     if (request.stops_by_itself) {
       setenv(base::user_variables, users_variables.c_str(), 1);
       setenv(starter_variable, run.line.path().c_str(), 1);

@@ -6,6 +6,7 @@
 #include <ctime>
 #include <fstream>
 #include <memory>
+#include <numeric>
 #include <set>
 #include <stdexcept>
 #include <system_error>
@@ -175,6 +176,59 @@ std::optional<Slurm> slurm_context(const Environment& look_up) {
     if (const auto value = look_up(name)) slurm.emplace_back(name, *value);
   }
   return slurm;
+}
+
+namespace {
+
+/// Numbers of each node, as SLURM writes them: 16,8(x2) is 16, 8, 8. Nothing where it is not that.
+std::optional<std::vector<std::uint64_t>> parse_node_list(std::string_view text) {
+  constexpr std::uint64_t most_nodes = 1'000'000;
+  std::vector<std::uint64_t> numbers;
+  const auto take = [&](std::uint64_t& number) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{}) return false;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    return true;
+  };
+  const auto skip = [&](std::string_view what) {
+    if (!text.starts_with(what)) return false;
+    text.remove_prefix(what.size());
+    return true;
+  };
+  do {
+    std::uint64_t number = 0;
+    std::uint64_t times = 1;
+    if (!take(number)) return std::nullopt;
+    if (skip("(x") && (!take(times) || times > most_nodes || !skip(")"))) return std::nullopt;
+    numbers.insert(numbers.end(), times, number);
+  } while (skip(","));
+  return text.empty() ? std::optional{numbers} : std::nullopt;
+}
+
+}  // namespace
+
+std::uint64_t Allocation::cpus() const { return std::accumulate(node_cpus.begin(), node_cpus.end(), std::uint64_t{0}); }
+
+std::uint64_t Allocation::ranks(std::uint64_t threads) const {
+  if (tasks) return *tasks;
+  std::uint64_t ranks = 0;
+  for (const std::uint64_t cpus : node_cpus) ranks += cpus / threads;
+  return std::max<std::uint64_t>(ranks, 1);
+}
+
+std::optional<Allocation> slurm_allocation(const Environment& look_up) {
+  const auto list = [&](const char* name) {
+    const auto value = look_up(name);
+    return value ? parse_node_list(*value) : std::nullopt;
+  };
+  const auto cpus = list("SLURM_JOB_CPUS_PER_NODE");
+  if (!look_up("SLURM_JOB_ID") || !cpus) return std::nullopt;
+  Allocation allocation{.node_cpus = *cpus, .node_tasks = {}, .tasks = {}};
+  if (const auto tasks = list("SLURM_TASKS_PER_NODE")) allocation.node_tasks = *tasks;
+  if (const auto tasks = list("SLURM_NTASKS"); tasks && tasks->size() == 1 && tasks->front() > 0) {
+    allocation.tasks = tasks->front();
+  }
+  return allocation;
 }
 
 std::string host_name() {

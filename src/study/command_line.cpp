@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <echelon/base/error.hpp>
+#include <echelon/launch/start_command.hpp>
 #include <echelon/study/command_line.hpp>
 #include <echelon/study/work.hpp>
 
@@ -54,51 +55,6 @@ Words command_at(const Plan& plan, const Point& point) {
   return words;
 }
 
-/// The words of a launcher's template: parted by blanks, but within quotes.
-Words template_words(const std::string& text) {
-  Words words;
-  std::optional<std::string> word;
-  char quote = 0;
-  for (const char c : text) {
-    if (quote == 0 && (c == ' ' || c == '\t')) {
-      if (word) words.push_back(*word);
-      word.reset();
-      continue;
-    }
-    if (!word) word.emplace();
-    if (c == quote) {
-      quote = 0;
-    } else if (quote == 0 && (c == '\'' || c == '"')) {
-      quote = c;
-    } else {
-      *word += c;
-    }
-  }
-  if (quote != 0) throw UsageError("--launcher: a quote has no end");
-  if (word) words.push_back(*word);
-  return words;
-}
-
-bool is_template(const std::string& launcher) { return launcher.find("{command}") != std::string::npos; }
-
-void check_launcher(const std::string& launcher) {
-  if (launcher == "auto" || launcher == "mpirun" || launcher == "srun") return;
-  if (!is_template(launcher)) {
-    throw UsageError(
-        fmt::format("--launcher: '{}' is not known; give auto, mpirun, srun, or a template as in 'mpiexec -n {{ranks}} "
-                    "{{command}}'",
-                    launcher));
-  }
-  const Words words = template_words(launcher);
-  if (std::ranges::find(words, "{command}") == words.end()) {
-    throw UsageError("--launcher: {command} must be a word of its own");
-  }
-  if (!any_has(words, "{ranks}")) {
-    throw UsageError(
-        "--launcher: the template has no {ranks}, so all runs would be the same; put it where their number goes");
-  }
-}
-
 /// Options of a workload that are the study's.
 void check_own_options(const Plan& plan, const Workload& workload) {
   for (std::size_t at = 1; at < plan.command.size(); ++at) {
@@ -135,7 +91,7 @@ void check_command(const Plan& plan) {
     throw UsageError(
         "COMMAND: there is none; give a workload or a program after --, as in: echelon study --ranks 1,2 -- pi");
   }
-  check_launcher(plan.launcher);
+  (void)launch::parse_launcher(plan.launcher);
   if (!plan.weak.empty() && !any_has(plan.command, "{}")) {
     throw UsageError("--weak: the command has no {}, where the work is to be put; give one as in: pi --points {}");
   }
@@ -157,50 +113,30 @@ CommandLine command_line(const Plan& plan, const Point& point, const std::string
   // A workload is told by an option: the commands that map runs must not take the file for theirs.
   if (workload == nullptr) line.environment.emplace_back(record_variable, record_file);
   Words program = command_at(plan, point);
-  const bool by_srun = plan.launcher == "srun" || (plan.launcher == "auto" && machine.in_slurm && workload == nullptr);
-  const bool by_echelon = workload != nullptr && (plan.launcher == "auto" || plan.launcher == "mpirun");
+  const auto launcher = launch::parse_launcher(plan.launcher);
+  const bool is_custom = launcher.kind == launch::Launcher::Kind::custom;
   if (workload != nullptr) {
     Words own{machine.echelon};
-    if (by_echelon) own.insert(own.end(), {"-n", ranks});
+    if (!is_custom) own.insert(own.end(), {"-n", ranks});
+    if (!is_custom && plan.launcher != "auto") own.insert(own.end(), {"--launcher", plan.launcher});
     own.push_back(program.front());
     if (workload->has_threads) own.insert(own.end(), {"--threads", threads});
     own.insert(own.end(), {"--json", record_file, "--quiet"});
     own.insert(own.end(), program.begin() + 1, program.end());
     program = std::move(own);
   }
-  if (is_template(plan.launcher)) {
-    for (std::string& word : template_words(plan.launcher)) {
-      if (word == "{command}") {
-        line.argv.insert(line.argv.end(), program.begin(), program.end());
-      } else {
-        replace_counts(word, point);
-        line.argv.push_back(word);
-      }
-    }
-    line.cpu_is_known = false;
-  } else if (by_srun) {
-    line.argv = {"srun", "--mpi=pmix", "-n", ranks, "-c", threads};
-    if (machine.tasks_per_node > 0) {
-      const std::uint64_t by_cpus = machine.tasks_per_node * machine.cpus_per_task / point.threads;
-      const std::uint64_t per_node = std::clamp<std::uint64_t>(by_cpus, 1, machine.tasks_per_node);
-      line.argv.insert(line.argv.end(), {"-N", std::to_string((point.ranks + per_node - 1) / per_node),
-                                         "--ntasks-per-node=" + std::to_string(per_node)});
-    }
-    line.argv.insert(line.argv.end(), program.begin(), program.end());
-    line.cpu_is_known = false;
-  } else if (by_echelon) {
+  line.cpu_is_known = !is_custom && launcher.kind != launch::Launcher::Kind::srun && !machine.in_slurm;
+  if (workload != nullptr && !is_custom) {
     line.argv = std::move(program);
-    line.cpu_is_known = !machine.in_slurm;
-  } else {
-    Words variables;
-    for (const auto& [name, value] : line.environment) variables.push_back(name);
-    line.argv = machine.mpirun(point, variables, program);
-    line.cpu_is_known = !machine.in_slurm;
-    // Open MPI refuses root otherwise; in containers and CI root is all there is.
-    if (machine.is_root) {
-      line.environment.emplace_back("OMPI_ALLOW_RUN_AS_ROOT", "1");
-      line.environment.emplace_back("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
-    }
+    return line;
+  }
+  Words variables;
+  for (const auto& [name, value] : line.environment) variables.push_back(name);
+  line.argv = machine.start(launcher, point, variables, program);
+  // Open MPI refuses root otherwise; in containers and CI root is all there is.
+  if (machine.is_root && line.argv.front() == "mpirun") {
+    line.environment.emplace_back("OMPI_ALLOW_RUN_AS_ROOT", "1");
+    line.environment.emplace_back("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
   }
   return line;
 }

@@ -39,14 +39,15 @@ class job_files : public testing::Test {
 
 TEST_F(job_files, say_what_they_would_do) {
   const std::string echelon = "+ " ECHELON_PROGRAM " ";
-  EXPECT_THAT(dry_run(jobs + "/slurm/pi.sbatch").out, AllOf(HasSubstr(echelon + "-n 2 pi --threads 1 --json /"),
-                                                            HasSubstr(" --points 1e11 --repeat 5 --kernel direct\n")));
+  EXPECT_THAT(dry_run(jobs + "/slurm/pi.sbatch").out,
+              AllOf(HasSubstr(echelon + "-n all --launcher auto pi --threads 1 --json /"),
+                    HasSubstr(" --points 1e11 --repeat 5 --kernel direct\n")));
   EXPECT_THAT(dry_run(jobs + "/slurm/pi.sbatch", {"--points", "7"}).out, HasSubstr(" --points 7\n"));
   const std::string here = fs::canonical(folder.path());
   EXPECT_EQ(dry_run(jobs + "/slurm/study.sbatch", {"--ranks", "1,2", "--", "./solver", "a b"}).out,
-            echelon + "study --resume --out " + here + "/study --launcher mpirun --ranks 1,2 -- ./solver 'a b'\n");
+            echelon + "study --resume --out " + here + "/study --launcher auto --ranks 1,2 -- ./solver 'a b'\n");
   EXPECT_EQ(dry_run(jobs + "/slurm/map.sbatch", {"-a", "list", "work {}"}).out,
-            echelon + "-n 2 map --resume --output " + here + "/map/output.txt -a list 'work {}'\n");
+            echelon + "-n all map --resume --output " + here + "/map/output.txt -a list 'work {}'\n");
   EXPECT_EQ(dry_run(jobs + "/slurm/report.sbatch", {"a", "b"}).out, echelon + "report --out " + here + "/report a b\n");
   EXPECT_TRUE(fs::is_empty(folder.path())) << "nothing is written";
 }
@@ -69,17 +70,16 @@ TEST_F(job_files, work_where_they_were_copied_to) {
   fs::create_symlink(ECHELON_PROGRAM, prefix / "bin/echelon");
   const std::string path = (prefix / "bin").string() + ":" + std::getenv("PATH");
   const Outcome by_path = run_program({file}, options({{"DRY_RUN", "1"}, {"PATH", path}, {"ECHELON", std::nullopt}}));
-  EXPECT_THAT(by_path.out, HasSubstr("+ " + (prefix / "bin/echelon").string() + " -n 2 map ")) << by_path;
+  EXPECT_THAT(by_path.out, HasSubstr("+ " + (prefix / "bin/echelon").string() + " -n all map ")) << by_path;
   const Outcome module_only = run_program(
       {file},
       options({{"DRY_RUN", "1"}, {"ECHELON", std::nullopt}, {"ECHELON_HOME", (prefix / "share/echelon").string()}}));
-  EXPECT_THAT(module_only.out, HasSubstr("/bin/echelon -n 2 map ")) << module_only;
+  EXPECT_THAT(module_only.out, HasSubstr("/bin/echelon -n all map ")) << module_only;
 }
 
 TEST_F(job_files, what_is_missing_is_one_line_that_says_what_to_do) {
   folder.write("modules.env", "ECHELON_MODULES=nonesuch/1.0\n");
   folder.write("refused.env", "ECHELON_MODULES=nonesuch/1.0\nmodule() { return 1; }\n");
-  folder.write("launcher.env", "ECHELON_LAUNCHER=aprun\n");
   folder.write("srun.env", "ECHELON_LAUNCHER=srun\n");
   folder.write("bin/srun", "#!/bin/sh\necho 'MPI plugin types are...'; echo none; echo pmi2\n");
   fs::permissions(folder.path() / "bin/srun", fs::perms::owner_all);
@@ -90,7 +90,6 @@ TEST_F(job_files, what_is_missing_is_one_line_that_says_what_to_do) {
       {{{"ECHELON_SYSTEM", "nowhere"}}, "nowhere.env; set ECHELON_SYSTEM"},
       {{{"ECHELON_SYSTEM", settings("modules.env")}}, "there is no module command here for 'nonesuch/1.0'; empty"},
       {{{"ECHELON_SYSTEM", settings("refused.env")}}, "module 'nonesuch/1.0' cannot be loaded; see module avail"},
-      {{{"ECHELON_SYSTEM", settings("launcher.env")}}, "is 'aprun' in " + settings("launcher.env") + "; set it to"},
       {{{"ECHELON_SYSTEM", settings("srun.env")}, {"PATH", path}}, "; set ECHELON_LAUNCHER=mpirun in "},
       {{{"ECHELON", "/none/echelon"}}, "/none/echelon does not start"},
       {{{"RESULTS", "/proc/none"}}, "cannot write /proc/none; submit from a folder that you may write to"},
@@ -116,7 +115,7 @@ TEST_F(job_files, what_explains_a_result_is_kept_without_secrets) {
     text << std::ifstream{folder.path() / "pi/job-7" / name}.rdbuf();
     return text.str();
   };
-  EXPECT_THAT(kept("environment"), AllOf(HasSubstr("\nAPI_TOKEN=(left out)\n"), HasSubstr("\nOPENLY=said\n"),
+  EXPECT_THAT(kept("environment"), AllOf(HasSubstr("API_TOKEN=(left out)\n"), HasSubstr("\nOPENLY=said\n"),
                                          testing::Not(HasSubstr("hush"))));
   EXPECT_THAT(kept("version"), testing::StartsWith("echelon "));
   EXPECT_THAT(kept("info.json"), HasSubstr("\"cpu_model\""));

@@ -271,18 +271,28 @@ TEST_F(study_command, request_to_stop_leaves_nothing_and_says_how_to_go_on) {
 }
 
 TEST_F(study_command, within_slurm_programs_are_started_by_srun) {
-  folder.write("bin/srun", "#!/bin/sh\nshift\nn=$2\nshift 4\nfor i in $(seq $n); do \"$@\"; done\n");
-  fs::permissions(folder.path() / "bin/srun", fs::perms::owner_all);
+  folder.write("bin/srun",
+               "#!/bin/sh\n[ $1 != --mpi=list ] || { echo pmix; exit; }\n"
+               "while :; do case $1 in --ntasks=*) n=${1#*=} ;; --*) ;; *) break ;; esac; shift; done\n"
+               "for i in $(seq $n); do \"$@\"; done\n");
+  folder.write("bin/scontrol", "#!/bin/sh\necho 'TaskPlugin = task/affinity'\n");
+  for (const char* program : {"bin/srun", "bin/scontrol"}) {
+    fs::permissions(folder.path() / program, fs::perms::owner_all);
+  }
   RunOptions options = here();
   options.environment["PATH"] = (folder.path() / "bin").string() + ":" + std::getenv("PATH");
   options.environment["SLURM_JOB_ID"] = "1";
+  options.environment["SLURM_JOB_CPUS_PER_NODE"] = "4(x2)";
   const Outcome outcome = run_echelon({"study", "--ranks", "1,3", "--threads", "2", "--repeat", "1", "--warmup", "0",
                                        "--out", "out", "--", "sh", "-c", "echo $OMP_NUM_THREADS"},
                                       options);
   EXPECT_EQ(outcome.exit_code, 0) << outcome;
   for (const json& run : runs()) {
     const std::string ranks = std::to_string(run["ranks"].get<int>());
-    EXPECT_EQ(run["argv"], json({"srun", "--mpi=pmix", "-n", ranks, "-c", "2", "sh", "-c", "echo $OMP_NUM_THREADS"}));
+    EXPECT_EQ(run["argv"],
+              json({"srun", "--mpi=pmix", "--ntasks=" + ranks, "--cpus-per-task=2", "--export=ALL",
+                    "--kill-on-bad-exit=1", "--quit-on-interrupt", ranks == "1" ? "--nodes=1" : "--nodes=2",
+                    "--distribution=block,Pack", "--cpu-bind=cores", "sh", "-c", "echo $OMP_NUM_THREADS"}));
     EXPECT_TRUE(run["cpu_s"].is_null()) << "it is on other nodes";
     EXPECT_EQ(read("out/output/000" + std::to_string(run["seq"].get<int>()) + ".out"),
               ranks == "1" ? "2\n" : "2\n2\n2\n");

@@ -22,6 +22,7 @@ namespace {
 
 using test::TemporaryFolder;
 using testing::ElementsAre;
+using testing::IsEmpty;
 using testing::Optional;
 using testing::Pair;
 
@@ -197,6 +198,34 @@ TEST(slurm_cpus, are_those_on_the_node) {
   EXPECT_EQ(slurm_cpus(with({{"SLURM_CPUS_ON_NODE", ""}})), std::nullopt);
   EXPECT_EQ(slurm_cpus(with({{"SLURM_CPUS_ON_NODE", "many"}})), std::nullopt);
   EXPECT_EQ(slurm_cpus(with({{"SLURM_CPUS_ON_NODE", "-1"}})), std::nullopt);
+}
+
+TEST(slurm_allocation, has_what_each_node_gives) {
+  const auto job = slurm_allocation(with({{"SLURM_JOB_ID", "17"},
+                                          {"SLURM_JOB_CPUS_PER_NODE", "16,8(x2)"},
+                                          {"SLURM_TASKS_PER_NODE", "4(x3)"},
+                                          {"SLURM_NTASKS", "12"}}));
+  ASSERT_TRUE(job);
+  EXPECT_THAT(job->node_cpus, ElementsAre(16, 8, 8));
+  EXPECT_THAT(job->node_tasks, ElementsAre(4, 4, 4));
+  EXPECT_EQ(job->cpus(), 32U);
+  EXPECT_EQ(job->ranks(1), 12U) << "as many tasks as were asked for";
+}
+
+TEST(slurm_allocation, without_tasks_has_room_for_what_its_cpus_hold) {
+  const auto job = slurm_allocation(with({{"SLURM_JOB_ID", "17"}, {"SLURM_JOB_CPUS_PER_NODE", "16,3"}}));
+  ASSERT_TRUE(job);
+  EXPECT_THAT(job->node_tasks, IsEmpty());
+  EXPECT_EQ(job->ranks(1), 19U);
+  EXPECT_EQ(job->ranks(2), 9U) << "a rank is on one node";
+  EXPECT_EQ(job->ranks(64), 1U);
+}
+
+TEST(slurm_allocation, is_nothing_outside_a_job_or_where_it_cannot_be_read) {
+  EXPECT_FALSE(slurm_allocation(with({{"SLURM_JOB_CPUS_PER_NODE", "16"}})));
+  for (const char* text : {"", "x", "2(x", "2(x3", "2(3)", "2,", ",2", "2(x3)4", "2(x9999999999)"}) {
+    EXPECT_FALSE(slurm_allocation(with({{"SLURM_JOB_ID", "17"}, {"SLURM_JOB_CPUS_PER_NODE", text}}))) << text;
+  }
 }
 
 TEST(slurm_context, holds_what_is_set_within_a_job) {

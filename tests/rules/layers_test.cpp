@@ -32,7 +32,7 @@ const std::map<std::string, std::set<std::string>>& layers() {
       {"map", {"base", "schedule", "farm", "measure", "analysis", "comm", "command"}},
       {"shared", {"base", "comm"}},
       {"app", {"base", "measure", "comm", "launch", "pool"}},
-      {"study", {"base", "measure", "analysis"}},
+      {"study", {"base", "measure", "analysis", "launch"}},
       {"report", {"base", "measure", "analysis"}},
       {"cli",
        {"base", "numeric", "schedule", "farm", "measure", "analysis", "comm", "launch", "workloads", "report", "pool",

@@ -16,14 +16,20 @@ using testing::Pair;
 using Words = std::vector<std::string>;
 
 Machine machine(bool in_slurm = false) {
-  return {.echelon = "/bin/echelon",
-          .in_slurm = in_slurm,
-          .mpirun = [](const Point& point, const Words& variables, const Words& program) {
-            Words words{"mpirun", "-n", std::to_string(point.ranks), "PE=" + std::to_string(point.threads)};
-            for (const std::string& variable : variables) words.push_back("-x" + variable);
-            words.insert(words.end(), program.begin(), program.end());
-            return words;
-          }};
+  return {
+      .echelon = "/bin/echelon",
+      .in_slurm = in_slurm,
+      .start = [](const launch::Launcher& launcher, const Point& point, const Words& variables, const Words& program) {
+        using Kind = launch::Launcher::Kind;
+        if (launcher.kind == Kind::custom) {
+          return start_command(launcher, {.ranks = point.ranks, .threads = point.threads}, program);
+        }
+        Words words{launcher.kind == Kind::srun ? "srun" : "mpirun", "-n", std::to_string(point.ranks),
+                    "PE=" + std::to_string(point.threads)};
+        for (const std::string& variable : variables) words.push_back("-x" + variable);
+        words.insert(words.end(), program.begin(), program.end());
+        return words;
+      }};
 }
 
 CommandLine line_of(const Words& command, const std::string& launcher = "auto", Point point = {4, 2},
@@ -52,40 +58,22 @@ TEST(command_line, workload_without_threads_is_given_none) {
   }
 }
 
-TEST(command_line, workload_in_an_allocation_is_run_by_echelon_unless_srun_is_asked_for) {
-  EXPECT_EQ(line_of({"pi"}, "auto", {4, 2}, true).argv.front(), "/bin/echelon");
+TEST(command_line, launcher_that_was_asked_for_is_handed_on) {
   EXPECT_THAT(line_of({"pi"}, "srun", {4, 2}, true).argv,
-              ElementsAre("srun", "--mpi=pmix", "-n", "4", "-c", "2", "/bin/echelon", "pi", "--threads", "2", "--json",
+              ElementsAre("/bin/echelon", "-n", "4", "--launcher", "srun", "pi", "--threads", "2", "--json",
                           "/d/record.json", "--quiet"));
 }
 
-TEST(command_line, other_programs_are_run_by_mpirun_or_within_slurm_by_srun) {
+TEST(command_line, other_programs_are_started_as_the_launcher_says) {
   const CommandLine line = line_of({"./solver", "-n", "4"});
   EXPECT_THAT(line.argv,
               ElementsAre("mpirun", "-n", "4", "PE=2", "-xOMP_NUM_THREADS", "-xECHELON_RECORD", "./solver", "-n", "4"));
   EXPECT_FALSE(line.own_workload);
-  EXPECT_THAT(line_of({"./solver"}, "auto", {4, 2}, true).argv,
-              ElementsAre("srun", "--mpi=pmix", "-n", "4", "-c", "2", "./solver"));
+  EXPECT_TRUE(line.cpu_is_known);
+  EXPECT_EQ(line_of({"./solver"}, "srun").argv.front(), "srun");
   EXPECT_FALSE(line_of({"./solver"}, "srun").cpu_is_known);
-  EXPECT_EQ(line_of({"./solver"}, "mpirun", {4, 2}, true).argv.front(), "mpirun");
+  EXPECT_FALSE(line_of({"./solver"}, "auto", {4, 2}, true).cpu_is_known) << "ranks may be on other nodes";
   EXPECT_EQ(line_of({"./solver"}, "auto", {1, 1}).argv.front(), "mpirun") << "one rank is started like all others";
-}
-
-TEST(command_line, srun_fills_nodes_as_mpirun_does) {
-  const auto line = [](Point point, std::uint64_t tasks_per_node, std::uint64_t cpus_per_task) {
-    Plan plan;
-    plan.command = {"./solver"};
-    Machine here = machine(true);
-    here.tasks_per_node = tasks_per_node;
-    here.cpus_per_task = cpus_per_task;
-    return shell_text({.argv = command_line(plan, point, "/d/record.json", here).argv});
-  };
-  EXPECT_EQ(line({5, 1}, 4, 1), "srun --mpi=pmix -n 5 -c 1 -N 2 --ntasks-per-node=4 ./solver");
-  EXPECT_EQ(line({1, 1}, 4, 1), "srun --mpi=pmix -n 1 -c 1 -N 1 --ntasks-per-node=4 ./solver");
-  EXPECT_EQ(line({8, 1}, 4, 1), "srun --mpi=pmix -n 8 -c 1 -N 2 --ntasks-per-node=4 ./solver");
-  EXPECT_EQ(line({8, 2}, 4, 1), "srun --mpi=pmix -n 8 -c 2 -N 4 --ntasks-per-node=2 ./solver") << "two CPUs a rank";
-  EXPECT_EQ(line({8, 1}, 4, 2), "srun --mpi=pmix -n 8 -c 1 -N 2 --ntasks-per-node=4 ./solver") << "as many ranks";
-  EXPECT_EQ(line({2, 8}, 4, 1), "srun --mpi=pmix -n 2 -c 8 -N 2 --ntasks-per-node=1 ./solver") << "SLURM refuses it";
 }
 
 TEST(command_line, template_says_where_everything_goes) {

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include <echelon/launch/start_command.hpp>
+
 namespace echelon::launch {
 
 /// What to start as ranks.
@@ -18,33 +20,23 @@ struct LaunchRequest {
   /// class Starter, and takes its time. Another INT, TERM or USR2 asks it to end at once, and ends the run where it
   /// tells no outcome within 5 s. mpirun gets no signals from a terminal. Needs outlives_ranks.
   bool stops_by_itself = false;
+  Launcher launcher = {};            ///< mpirun or automatic where the run outlives ranks
   bool bind = true;                  ///< ranks to CPUs of their own; without, each may use all, but in an allocation
   std::vector<std::string> program;  ///< a command and its arguments
 };
 
-/// What the launch of a run depends on.
-struct LaunchPlan {
-  std::uint64_t ranks = 1;
-  std::uint64_t threads = 1;          ///< a rank
-  bool outlives_ranks = false;        ///< as in LaunchRequest
-  bool stops_by_itself = false;       ///< as in LaunchRequest
-  bool bind = true;                   ///< as in LaunchRequest
-  std::uint64_t usable_cpus = 1;      ///< here (measure::usable_cpus)
-  std::uint64_t usable_cores = 1;     ///< whole cores among them
-  bool all_cpus_of_machine = true;    ///< this process is not confined to some of them
-  bool in_allocation = false;         ///< a scheduler says where the ranks go
-  bool user_chose_transport = false;  ///< OMPI_MCA_pml or OMPI_MCA_btl is set
-  /// In an allocation: what mpirun hands on to ranks of other nodes; those on its own have its whole environment.
-  std::vector<std::string> variables{"ECHELON_LAUNCHED", "OMP_WAIT_POLICY"};
-};
+/// The command that starts a program that is not to know of Echelon, here, where automatic is what it is for workloads;
+/// `variables` are handed on to other nodes.
+[[nodiscard]] std::vector<std::string> start_command_here(const Launcher& launcher, std::uint64_t ranks,
+                                                          std::uint64_t threads,
+                                                          const std::vector<std::string>& variables,
+                                                          const std::vector<std::string>& program);
 
-/// The command that starts `program` as ranks under Open MPI's mpirun.
-[[nodiscard]] std::vector<std::string> mpirun_command(const LaunchPlan& plan, const std::vector<std::string>& program);
+/// As many ranks of so many threads as the SLURM job, or this machine, has room for.
+[[nodiscard]] std::uint64_t ranks_for_all(std::uint64_t threads);
 
-/// The same for a program that is not to know of Echelon, started here.
-[[nodiscard]] std::vector<std::string> mpirun_command_here(std::uint64_t ranks, std::uint64_t threads,
-                                                           const std::vector<std::string>& variables,
-                                                           const std::vector<std::string>& program);
+/// srun has PMIx, by which ranks find each other, and binds them to CPUs of their own. Asks SLURM, once.
+[[nodiscard]] bool srun_serves();
 
 /// The executable that this process runs.
 [[nodiscard]] std::string this_executable();

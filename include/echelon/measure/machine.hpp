@@ -47,6 +47,19 @@ using Environment = std::function<std::optional<std::string>(const char* name)>;
 /// The variables that say what SLURM gave; nothing outside SLURM.
 [[nodiscard]] std::optional<Slurm> slurm_context(const Environment& look_up = environment);
 
+/// What SLURM gave the job that this process is in, over all of its nodes.
+struct Allocation {
+  std::vector<std::uint64_t> node_cpus;   ///< of each node
+  std::vector<std::uint64_t> node_tasks;  ///< of each node: Open MPI's slots; empty where SLURM does not say
+  std::optional<std::uint64_t> tasks;     ///< that were asked for
+
+  [[nodiscard]] std::uint64_t cpus() const;
+  /// How many ranks it is for, of so many threads each: the tasks that were asked for, otherwise what its CPUs hold.
+  [[nodiscard]] std::uint64_t ranks(std::uint64_t threads) const;
+};
+/// Nothing outside SLURM, or where its variables are not what SLURM writes.
+[[nodiscard]] std::optional<Allocation> slurm_allocation(const Environment& look_up = environment);
+
 [[nodiscard]] std::string host_name();
 /// As /proc/cpuinfo names it.
 [[nodiscard]] std::string cpu_model();

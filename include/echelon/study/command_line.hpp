@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include <echelon/launch/start_command.hpp>
 #include <echelon/study/plan.hpp>
 
 namespace echelon::study {
@@ -29,13 +30,11 @@ struct Machine {
   std::string echelon;    ///< this program
   bool in_slurm = false;  ///< in an allocation
   bool is_root = false;   ///< Open MPI's mpirun wants to be told
-  /// Of the allocation, where it says so: srun would spread few ranks over all its nodes.
-  std::uint64_t tasks_per_node = 0;
-  std::uint64_t cpus_per_task = 1;
-  /// The mpirun command for so many ranks and threads, which hands `variables` on to other nodes.
-  std::function<std::vector<std::string>(const Point&, const std::vector<std::string>& variables,
+  /// The command that starts so many ranks and threads, and hands `variables` on to other nodes.
+  std::function<std::vector<std::string>(const launch::Launcher&, const Point&,
+                                         const std::vector<std::string>& variables,
                                          const std::vector<std::string>& program)>
-      mpirun = {};
+      start = {};
 };
 
 /// The first word of the command is a workload of Echelon's: pi, fill, queue, counter, log or map.
