@@ -87,7 +87,7 @@ check_launcher() {
 
 # All nodes see the results and the program: a file that this one makes is looked for from each.
 check_shared() {
-  local mark blind what at
+  local mark blind what at count
   mkdir -p "$results" 2>/dev/null
   mark=$(mktemp "$results/.seen-XXXXXX" 2>/dev/null) ||
     die "cannot write $results; submit from a folder that you may write to, or set RESULTS"
@@ -103,7 +103,9 @@ check_shared() {
   rm -f "$mark"
   [ -n "$blind" ] || return 0
   rmdir "$results" 2>/dev/null
-  read -r what at <<<"$blind"
+  read -r what at < <(sort <<<"$blind")
+  count=$(wc -l <<<"$blind")
+  [ "$count" = 1 ] || at="$at and $((count - 1)) more"
   if [ "$what" = program ]; then
     die "$echelon is not seen on $at; install it in a folder that all nodes share, not in /tmp"
   fi
@@ -156,9 +158,10 @@ trap 'told TERM' TERM
 run_and_listen() {
   printf '+%s\n' "$(shown "$@")"
   if is_dry; then exit; fi
+  status=75
+  [ -z "$asked" ] || return # before it began
   "$@" & # a function would have a process of its own, and take the signals
   child=$!
-  [ -z "$asked" ] || kill -USR1 "$child" 2>/dev/null
   status=0
   wait "$child" || status=$?
   while kill -0 "$child" 2>/dev/null; do # a signal has ended wait, not the child

@@ -14,6 +14,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 script=$0
 # shellcheck source=jobs/slurm/job.sh
 source "$here/job.sh"
+export LC_NUMERIC=C # awk and printf agree on what a number is
 load_system # sets settings
 
 ranks_list=
@@ -86,7 +87,9 @@ guessed_h() {
     print s / 3600
   }'
 }
-product() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.3g", a * b }'; }
+product() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.9g", a * b }'; }
+short() { [ "$1" = - ] && echo - || printf '%.3g' "$1"; }
+sum() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.9g", a + b }'; }
 
 # Which points go where: bucket_nodes[i] and bucket_ranks[i].
 bucket_nodes=()
@@ -105,31 +108,29 @@ while read -r bucket; do
   before=$bucket
 done < <(sorted "$buckets")
 most=$(sorted "$ranks_list" | tail -1)
-[ $(((most + per_node - 1) / per_node)) -le "$before" ] ||
-  die "--buckets: $most ranks need $(((most + per_node - 1) / per_node)) nodes, $per_node a node; give a bucket as large"
+most_nodes=$(((most + per_node - 1) / per_node))
+[ "$most_nodes" -le "$before" ] || die "--buckets: $most ranks need $most_nodes nodes, $per_node a node; give a bucket as large"
 
 # What it costs.
-rows=()
+row() { printf '%5s  %10s  %19s  %7s  %s\n' "$@"; }
+all_guessed=-
 at_most=0
-likely=0
+[ -z "$guess" ] || all_guessed=0
+row nodes "time limit" "node-hours, guessed" "at most" ranks
 for i in "${!bucket_nodes[@]}"; do
   bound=$(product "$limit_h" "${bucket_nodes[i]}")
-  about=-
+  guessed=-
   if [ -n "$guess" ]; then
-    about=$(product "$(guessed_h "${bucket_ranks[i]}")" "${bucket_nodes[i]}")
-    likely=$(awk -v a="$likely" -v b="$about" 'BEGIN { printf "%.3g", a + b }')
+    guessed=$(product "$(guessed_h "${bucket_ranks[i]}")" "${bucket_nodes[i]}")
+    all_guessed=$(sum "$all_guessed" "$guessed")
   fi
-  at_most=$(awk -v a="$at_most" -v b="$bound" 'BEGIN { printf "%.3g", a + b }')
-  rows+=("${bucket_nodes[i]}|${bucket_ranks[i]}|$limit|$about|$bound")
+  at_most=$(sum "$at_most" "$bound")
+  row "${bucket_nodes[i]}" "$limit" "$(short "$guessed")" "$(short "$bound")" "${bucket_ranks[i]}"
 done
-printf '%s\n' "nodes|ranks|time limit|node-hours, guessed|at most" "${rows[@]}" "all|||$([ -n "$guess" ] && echo "$likely" || echo -)|$at_most" |
-  column -t -s '|'
-echo "at most: the limit times the nodes, for each time that a job is in the queue; a job that reaches its limit goes there again"
-if [ -n "$guess" ]; then
-  all=$(guessed_h "$ranks_list")
-  echo "all points in one allocation of $(((most + per_node - 1) / per_node)) nodes: $(product "$all" $(((most + per_node - 1) / per_node))) node-hours, guessed"
-fi
-echo "results: $results"
+row all "" "$(short "$all_guessed")" "$(short "$at_most")" "$ranks_list"
+echo "At most is the limit times the nodes; a job that reaches its limit goes into the queue again, and costs that again."
+[ -z "$guess" ] || echo "In one allocation of $most_nodes nodes: $(short "$(product "$(guessed_h "$ranks_list")" "$most_nodes")") node-hours, guessed."
+echo "Results: $results"
 
 if ! is_dry && [ "${YES:-0}" != 1 ]; then
   [ -t 0 ] || die "nobody to ask whether to submit these; YES=1 does so"
@@ -163,4 +164,4 @@ for i in "${!bucket_nodes[@]}"; do
 done
 # Whatever becomes of them: a report says what is missing.
 id=$(submit study-report "$results/report" --dependency="afterany$job_ids" "$here/report.sbatch" "${folders[@]}")
-echo "jobs ${job_ids#:}; the report is in $results/report when job $id has ended"
+is_dry || echo "Jobs$(tr : ' ' <<<"$job_ids"); the report is in $results/report when job $id has ended."

@@ -131,17 +131,18 @@ TEST_F(job_files, buckets_say_what_they_cost_before_they_ask) {
                             "--points", "1e10"};
   const Outcome outcome = dry_run(file, arguments);
   EXPECT_EQ(outcome.exit_code, 0) << outcome;
-  EXPECT_THAT(outcome.out, testing::StartsWith("nodes  ranks  time limit  node-hours, guessed  at most\n"
-                                               "1      1,2    00:30:00    0.1                  0.5\n"
-                                               "2      4      00:30:00    0.0333               1\n"
-                                               "4      8      00:30:00    0.0333               2\n"
-                                               "all                       0.166                3.5\n"));
+  EXPECT_THAT(outcome.out, testing::StartsWith("nodes  time limit  node-hours, guessed  at most  ranks\n"
+                                               "    1    00:30:00                  0.1      0.5  1,2\n"
+                                               "    2    00:30:00               0.0333        1  4\n"
+                                               "    4    00:30:00               0.0333        2  8\n"
+                                               "  all                            0.167      3.5  1,2,4,8\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("In one allocation of 4 nodes: 0.5 node-hours, guessed.\n"));
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("--nodes=2 --ntasks-per-node=2 "),
                                  HasSubstr("/study.sbatch --ranks 4 --repeat 7 -- pi --points 1e10\n"),
                                  HasSubstr("--dependency=afterany:")));
   const Outcome asked = run_program(Arguments{file} + arguments, options({{"YES", std::nullopt}}));
   EXPECT_EQ(asked.exit_code, 2) << asked;
-  EXPECT_THAT(asked.out, HasSubstr("all                       0.166"));
+  EXPECT_THAT(asked.out, HasSubstr("  all                            0.167 "));
   EXPECT_THAT(asked.err, HasSubstr("YES=1"));
   const std::vector<std::pair<Arguments, std::string>> refused{
       {{}, "there is no command"},

@@ -84,7 +84,8 @@ TEST_F(cluster_jobs, study_in_one_allocation_and_by_buckets_has_all_points) {
   const Outcome submitted = in_folder(Arguments{slurm_files + "submit_study.sh", "--buckets", "1,2"} + study,
                                       {{"YES", "1"}, {"RESULTS", (folder_.path() / "buckets").string()}});
   EXPECT_EQ(submitted.exit_code, 0) << submitted;
-  EXPECT_THAT(submitted.out, AllOf(ContainsRegex("\n1 +1,2 +00:30:00 +- +0.5\n"), ContainsRegex("\nall +- +1.5\n")));
+  EXPECT_THAT(submitted.out,
+              AllOf(ContainsRegex("\n +1 +00:30:00 +- +0.5  1,2\n"), ContainsRegex("\n +all +- +1.5  1,2,4\n")));
   EXPECT_EQ(end_of(one), "COMPLETED") << contents("one-" + one + ".log");
   const std::string last = word_after("when job ", submitted.out);
   EXPECT_EQ(end_of(last), "COMPLETED") << contents("buckets/study-report-" + last + ".log");
