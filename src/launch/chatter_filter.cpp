@@ -30,6 +30,9 @@ std::size_t own_begin(std::string_view text) {
   return text.size();
 }
 
+/// Of a pipe that is gone, by libevent, which mpirun waits with.
+constexpr std::string_view events_warning = "[warn] Epoll ";
+
 /// What mpirun adds to, or says of its own trouble with, what it has to say: nothing that a user could act on.
 bool is_aside(std::string_view line) {
   const auto says = [&](std::string_view words) { return line.find(words) != std::string_view::npos; };
@@ -37,7 +40,7 @@ bool is_aside(std::string_view line) {
          (says("ORTE_ERROR_LOG") && says("show_help.c")) ||
          // Where a rank is lost: it tells the others, and does not know how.
          (says("PMIX ERROR") && says("pmix_event_notification.c")) ||
-         (line.starts_with(forwarding) && line.ends_with(" to job\n"));
+         (line.starts_with(forwarding) && line.ends_with(" to job\n")) || line.starts_with(events_warning);
 }
 
 }  // namespace
@@ -54,7 +57,7 @@ std::string ChatterFilter::feed(std::string_view bytes) {
   }
   // A line that cannot become one of mpirun's need not wait for its end: a progress line has none.
   if (!block_ && line_.find_first_not_of('-') != std::string::npos) {
-    const std::size_t own = is_forwarding(line_) ? 0 : own_begin(line_);
+    const std::size_t own = has_no_name(line_) ? 0 : own_begin(line_);
     out += line_.substr(0, own);
     line_.erase(0, own);
     mid_line_ = mid_line_ || own > 0;
@@ -73,7 +76,7 @@ std::string ChatterFilter::finish() {
 }
 
 std::string ChatterFilter::take_line(std::string_view line) {
-  const std::string_view own = is_forwarding(line) ? line : line.substr(own_begin(line));
+  const std::string_view own = has_no_name(line) ? line : line.substr(own_begin(line));
   if (const bool state = own.find(" ACTIVATE ") != std::string_view::npos;
       state || is_aside(own) || is_passed_over(own)) {
     if (state) note_state(std::string{own});
@@ -101,8 +104,9 @@ bool ChatterFilter::is_passed_over(std::string_view own) const {
          own.substr(0, end).ends_with(":" + std::to_string(*passed_over_));
 }
 
-bool ChatterFilter::is_forwarding(std::string_view line) const {
-  return !mid_line_ && (line.starts_with(forwarding) || forwarding.starts_with(line));
+bool ChatterFilter::has_no_name(std::string_view line) const {
+  const auto begins = [&](std::string_view with) { return line.starts_with(with) || with.starts_with(line); };
+  return !mid_line_ && (begins(forwarding) || begins(events_warning));
 }
 
 bool ChatterFilter::is_about_ranks(std::string_view block) {

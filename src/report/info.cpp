@@ -34,8 +34,8 @@ std::string info_table(const Record& record) {
   const Fields& machine = record.result;
   const measure::Context& context = record.context;
   std::string text;
-  const int width = context.slurm ? 21 : 18;  // its names are longer
   const auto line = [&](std::string_view head, const std::string& what) {
+    constexpr std::size_t width = 21;  // SLURM_CLUSTER_NAME, and blanks
     text += fmt::format("{:<{}}{}\n", head, width, what);
   };
   line(context.launcher == "none" ? "usable CPUs" : "rank 0 may use",

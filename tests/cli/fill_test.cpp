@@ -129,7 +129,8 @@ TEST(fill, file_in_use_by_another_run_is_one_line_whatever_the_ranks) {
     EXPECT_THAT(second.err, HasSubstr("another run is writing it"));
   }
   kill(first.pid(), SIGCONT);
-  EXPECT_EQ(first.wait().exit_code, 0);
+  const Outcome written = first.wait();
+  ASSERT_EQ(written.exit_code, 0) << written;
   EXPECT_EQ(fs::file_size(folder.path() / "x.npy"), 80'000'128U);
 }
 

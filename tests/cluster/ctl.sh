@@ -36,6 +36,9 @@ trap show_logs EXIT
 defaults=/etc/openmpi/openmpi-mca-params.conf
 [ ! -e $defaults ] || printf '\norte_tmpdir_base = /run\nmpi_yield_when_idle = 1\n' >>$defaults
 
+# As on most clusters, ranks are bound, where there are the CPUs of one node.
+binding=task/affinity
+[ "$(nproc)" -ge 2 ] || binding=task/none
 # TmpFS, where PMIx keeps its files, must be a node's own. Jobs start, and are killed after they were cancelled, sooner than
 # by default.
 cat >/etc/slurm/slurm.conf <<END
@@ -52,7 +55,7 @@ SlurmdPidFile=/run/slurm/slurmd.pid
 SlurmdLogFile=/run/slurm/slurmd.log
 TmpFS=/run/slurm/tmp
 ProctrackType=proctrack/pgid
-TaskPlugin=task/none
+TaskPlugin=$binding
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides

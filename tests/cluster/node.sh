@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Starts a node, ending it first where it runs: node.sh NODE, on ctl. The node's processes, mounts (with its own /dev/shm and
-# /run), host name and network are its own, and end with its first process, whose number on ctl is in /run/nodes/NODE.
+# Starts a node, ending it first where it runs: node.sh NODE, on ctl. The node's processes, mounts (with its own /dev/shm
+# and /run), host name and network are its own, and end with its first process, whose number on ctl is in /run/nodes/NODE.
 set -euo pipefail
 node=$1
 

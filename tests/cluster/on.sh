@@ -3,7 +3,9 @@
 set -euo pipefail
 cluster=${ECHELON_CLUSTER:-/run/echelon-cluster}
 [ $# -ge 2 ] || { sed -n 2p "$0" >&2; exit 2; }
-if [ ! -e "$cluster/up" ] || flock --shared --nonblock "$cluster" true; then
+first=$(cat "$cluster/pid" 2>/dev/null || true)
+# Else the number is an older cluster's.
+if [ ! -e "$cluster/up" ] || [ ! "/proc/${first:-none}/fd/9" -ef "$cluster" ]; then
   echo "on.sh: no cluster is up; $(dirname "$0")/up.sh brings one up" >&2
   exit 1
 fi
@@ -17,4 +19,4 @@ if [ "$node" != ctl ]; then
   enter='read -r pid <"/run/nodes/$0" && exec nsenter --target "$pid" --pid --mount --uts --ipc --net --root "$@"'
   command=(env --chdir=/ bash -c "$enter" "$node" "${command[@]}")
 fi
-exec nsenter --target "$(cat "$cluster/pid")" --pid --mount --uts --net --root "${command[@]}"
+exec nsenter --target "$first" --pid --mount --uts --net --root "${command[@]}"

@@ -45,8 +45,9 @@ TEST_P(cluster_pi, has_the_bits_of_one_machine) {
   if (launcher() == "srun") {
     for (const std::string& schedule : schedules) {
       SCOPED_TRACE(schedule);
-      const Outcome outcome = on_ctl(Arguments{"srun", "--mpi=pmix", "-N", std::to_string(count()), "-n", ranks()} +
-                                     echelon_command(pi(schedule)));
+      const Outcome outcome =
+          on_ctl(Arguments{"srun", "--quiet", "--mpi=pmix", "-N", std::to_string(count()), "-n", ranks()} +
+                 echelon_command(pi(schedule)));
       EXPECT_EQ(outcome.exit_code, 0) << outcome;
       expect_only_notes(outcome);
       expect_right(outcome.out);

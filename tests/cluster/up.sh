@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings up a SLURM cluster of four nodes on this machine: n1 to n4 of two CPUs each, and ctl, from where jobs are submitted.
+# Brings up a SLURM cluster on this machine: four nodes of two CPUs, n1 to n4, and ctl, from where jobs are submitted.
 # All of it lives in namespaces of its own, of processes, mounts, networks and host names: the machine sees none of its
 # mounts and addresses, several may be up at once, and when its first process ends, so does everything.
 # ECHELON_CLUSTER=DIR names another cluster than /run/echelon-cluster. With --with-parent it ends with the process that
@@ -24,7 +24,7 @@ done
 # In a chroot nobody may make all mounts private, so they have to be.
 propagation=private
 if ! unshare --mount true 2>/dev/null; then
-  ! grep -q ' shared:' /proc/1/mountinfo || cannot "this is a chroot, and its mounts are shared; unshare --mount before chroot"
+  ! grep -q ' shared:' /proc/1/mountinfo || cannot "this is a chroot of shared mounts; unshare --mount before chroot"
   propagation=unchanged
 fi
 spaces=(--pid --fork --kill-child --mount --propagation "$propagation" --uts --net)

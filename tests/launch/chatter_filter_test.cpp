@@ -75,6 +75,13 @@ TEST(chatter_filter, text_of_the_ranks_passes) {
   }
 }
 
+TEST(chatter_filter, word_of_a_pipe_that_is_gone_is_kept_back) {
+  const Filtered f = filtered(
+      "before\n[warn] Epoll MOD(1) on fd 27 failed. Old events were 6; read change was 0 (none); write change was 2 "
+      "(del); close change was 0 (none): Bad file descriptor\n[warn] of mine\nafter\n");
+  EXPECT_EQ(f.text, "before\n[warn] of mine\nafter\n");
+}
+
 TEST(chatter_filter, status_of_a_rank_is_kept_back) {
   for (const std::string& chatter : {aborted, detected, mpi_abort}) {
     const Filtered f = filtered("before\n" + chatter + "after\n");

@@ -52,8 +52,8 @@ class ChatterFilter {
  private:
   std::string take_line(std::string_view line);
   bool is_about_ranks(std::string_view block);
-  /// mpirun begins to tell of a signal here.
-  [[nodiscard]] bool is_forwarding(std::string_view line) const;
+  /// mpirun says this without the name of its host, with which it begins what else it says.
+  [[nodiscard]] bool has_no_name(std::string_view line) const;
   /// mpirun says it, and nobody needs it any more.
   [[nodiscard]] bool is_passed_over(std::string_view own) const;
   void note_state(const std::string& line);
