@@ -182,7 +182,7 @@ TEST_F(cluster_jobs, what_is_missing_is_said_with_what_to_do) {
   const std::vector<std::pair<Variables, std::string>> missing{
       {{{"ECHELON_SYSTEM", (folder_.path() / "modules.env").string()}}, "'nonesuch/1.0'; empty ECHELON_MODULES in"},
       {{{"ECHELON_LAUNCHER", "srun"}, {"PATH", folder_.path().string() + "/bin:" + std::getenv("PATH")}},
-       "srun has no PMIx here (srun --mpi=list), by which Open MPI's ranks find each other; set ECHELON_LAUNCHER="},
+       "srun has no PMIx here (srun --mpi=list), by which ranks find each other; set ECHELON_LAUNCHER="},
       {{{"RESULTS", "/dev/shm/results"}}, "/dev/shm/results is not seen on n2; submit from a folder that all nodes"},
       {{{"ECHELON", program}}, program + " is not seen on n2; install it in a folder that all nodes share"}};
   EXPECT_EQ(on("n1", {"cp", ECHELON_PROGRAM, program}).exit_code, 0);
