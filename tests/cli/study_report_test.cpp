@@ -164,7 +164,7 @@ TEST_F(study_report, of_several_studies_is_as_of_one) {
   EXPECT_EQ(outcome.err, "");
   EXPECT_THAT(outcome.out,
               AllOf(StartsWith("sleep 0.02\nStrong scaling, speedup against 1 rank on 1 node ("),
-                    HasSubstr("; n = 6 to 13 runs a point\n"), HasSubstr("\nechelon report small large\n"),
+                    HasSubstr("; n = 6 to 13 runs\na point\n"), HasSubstr("\nechelon report small large\n"),
                     ContainsRegex("\n +1 +1 +1 +6 "), ContainsRegex("\n +1 +2 +1 +13 "),
                     ContainsRegex("\n +1 +4 +1 +7 "), ContainsRegex("\nnotes:\n  - small: echelon study --ranks 1,2 "),
                     HasSubstr("\n  - large: echelon study --ranks 2,4 ")));
