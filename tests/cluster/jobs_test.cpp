@@ -62,7 +62,14 @@ class cluster_jobs : public cluster {
     (void)on_ctl({"scancel", id});
     return state;
   }
-  static void let_go(const std::string& id) { (void)on_ctl({"scontrol", "update", "JobId=" + id, "StartTime=now"}); }
+  /// Not before its first run is gone from all nodes, for which these two minutes are.
+  static void let_go(const std::string& id) {
+    const std::string look = "! ls /run/slurm/spool | grep -q _" + id;
+    for (const char* node : nodes) {
+      EXPECT_TRUE(wait_until([&] { return on(node, {"bash", "-c", look}).exit_code == 0; })) << node;
+    }
+    (void)on_ctl({"scontrol", "update", "JobId=" + id, "StartTime=now"});
+  }
 
   /// Lines of the file, sorted, are those of 1 to `count` in words like "task 7".
   void expect_each_once(const std::string& file, int count) const {
