@@ -67,7 +67,8 @@ struct Command {
   std::uint64_t threads = 1;   ///< a rank
   std::uint64_t ranks = 1;     ///< to start where neither -n nor a launcher says
   bool runs_commands = false;  ///< it outlives ranks, ends by itself when it is asked to stop, and is not bound to CPUs
-  bool reads_input = false;    ///< of the one who starts the ranks
+  bool is_about_this_process = false;  ///< one rank is what was meant
+  bool reads_input = false;            ///< of the one who starts the ranks
   /// On every rank, before MPI starts.
   std::function<void()> before_mpi = [] {};
   std::vector<std::string> words{};  ///< what stands behind the options of a command that takes such

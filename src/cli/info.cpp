@@ -47,6 +47,7 @@ void add_info(CLI::App& program, Command& chosen) {
   command->output.add_to(app);
   app.callback([command, &chosen] {
     chosen.threads = command->threads;
+    chosen.is_about_this_process = true;
     chosen.check = [command] { command->output.check(); };
     chosen.before_mpi = [command] {
       if (comm::placement().launched) return;

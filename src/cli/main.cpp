@@ -18,6 +18,7 @@
 #include <echelon/measure/machine.hpp>
 
 #include "app.hpp"
+#include "loss_watch.hpp"
 
 namespace echelon::cli {
 namespace {
@@ -27,12 +28,6 @@ using base::ExitCode;
 int complain(const std::string& what) {
   tell(what);
   return static_cast<int>(ExitCode::usage);
-}
-
-/// What rank 0 says last, to an `echelon -n` that started it.
-void tell_outcome(int code) noexcept {
-  const comm::Placement place = comm::placement();
-  if (place.launched && place.rank == 0) launch::tell_outcome(code);
 }
 
 /// Libraries that give up call exit(1): MPI where it cannot start, OpenMP where it gets no threads. From 1 one would
@@ -89,20 +84,6 @@ std::string parse_complaint(CLI::App& program, const CLI::ParseError& error) {
   return fmt::format("{}; see {}", error.what(), help);
 }
 
-/// Another rank is gone. Where that ends the job, as it does unless its launcher was told otherwise, this one is ended
-/// before it says anything: who failed or saw the death says more. Else the first rank that is left speaks for all.
-[[noreturn]] void leave_lost(const comm::Session& session, const comm::RankLost& loss) {
-  constexpr std::chrono::seconds for_the_launcher{2};
-  constexpr std::chrono::seconds for_the_first{5};
-  std::this_thread::sleep_for(for_the_launcher);
-  if (session.rank() == comm::Roster::of(session).first_left()) {
-    tell_outcome(static_cast<int>(ExitCode::broken));
-    session.abort(ExitCode::broken, loss.what());
-  }
-  std::this_thread::sleep_for(for_the_first);
-  session.leave(ExitCode::broken);
-}
-
 /// Where the words begin that follow the options of `map` or `study`: the command that it runs, whose own options are
 /// not ours.
 /// The size where there are none.
@@ -149,6 +130,10 @@ int run_on_ranks(const Command& command, int argc, char** argv, workloads::Accou
   try {
     // Only the master writes files, so only it can say whether that will do; the others leave with it.
     bool go_on = true;
+    // A rank that dies ends the job, but its launcher does not miss one that went with its node. Who outlives ranks
+    // watches over them himself.
+    std::optional<LossWatch> watch;
+    if (!command.runs_commands && comm::spans_nodes()) watch.emplace(*session);
     if (session->is_master()) {
       try {
         command.check();
@@ -271,6 +256,10 @@ int run(int argc, char** argv, workloads::Account& account) {
     return silent ? 0 : complain(e.what());
   }
   if (!place.launched && !ranks && command.ranks > 1) ranks = command.ranks;
+  if (const auto job = measure::slurm_allocation();
+      job && !ranks && !place.launched && !command.is_about_this_process && job->tasks.value_or(1) > 1) {
+    tell(fmt::format("note: this is one rank, of a SLURM job of {} tasks; -n all starts as many", *job->tasks));
+  }
   if (ranks && !place.launched) {
     if (isatty(STDERR_FILENO) != 0) setenv("ECHELON_TERMINAL", "1", 1);
     std::vector<std::string> self{launch::this_executable()};

@@ -1,9 +1,7 @@
 #include <algorithm>
 #include <cstring>
-#include <functional>
-
-#include <boost/mpi/collectives.hpp>
-#include <boost/mpi/operations.hpp>
+#include <memory>
+#include <utility>
 
 #include <echelon/base/number.hpp>
 #include <echelon/comm/collectives.hpp>
@@ -15,57 +13,118 @@ namespace {
 
 constexpr int master = 0;
 
-template <typename T, typename Operation>
-void reduce(const Session& session, std::span<T> values, Operation operation) {
+/// What MPI reads and writes.
+struct Buffers {
+  std::vector<char> sent;
+  std::vector<char> received = {};
+};
+
+/// Starts a collective and waits for it as Session::barrier() does, so that a rank that is lost ends the wait. Then
+/// ranks that come later still send, and MPI still writes: to memory that stays for that.
+template <typename Start>
+void run(const Session& session, const char* call, std::unique_ptr<Buffers>& buffers, Start start) {
+  MPI_Request request = MPI_REQUEST_NULL;
+  check(start(session.impl().world, &request), call);
+  Buffers* const in_use = buffers.release();
+  wait(session.impl(), request);
+  buffers.reset(in_use);
+}
+
+std::unique_ptr<Buffers> buffers_for(const void* sent, std::size_t sent_bytes, std::size_t received_bytes) {
+  const char* const begin = static_cast<const char*>(sent);
+  auto buffers = std::make_unique<Buffers>();
+  if (sent_bytes > 0) buffers->sent.assign(begin, begin + sent_bytes);
+  buffers->received.resize(received_bytes);
+  return buffers;
+}
+
+void copy_out(const Buffers& buffers, void* to) {
+  if (!buffers.received.empty()) std::memcpy(to, buffers.received.data(), buffers.received.size());
+}
+
+std::size_t size_on(const Session& session, bool has_all, std::size_t bytes_a_rank) {
+  return has_all ? static_cast<std::size_t>(session.size()) * bytes_a_rank : 0;
+}
+
+template <typename T>
+void reduce(const Session& session, std::span<T> values, MPI_Datatype type, MPI_Op operation) {
   const int count = base::checked_cast<int>(values.size());  // before memory is taken for as many
-  std::vector<T> results(session.is_master() ? values.size() : 0);
-  boost::mpi::reduce(session.impl().world, values.data(), count, results.data(), operation, master);
-  std::ranges::copy(results, values.begin());
+  auto buffers = buffers_for(values.data(), values.size_bytes(), session.is_master() ? values.size_bytes() : 0);
+  run(session, "MPI_Ireduce", buffers, [&](MPI_Comm world, MPI_Request* request) {
+    return MPI_Ireduce(buffers->sent.data(), buffers->received.data(), count, type, operation, master, world, request);
+  });
+  copy_out(*buffers, values.data());
 }
 
 }  // namespace
 
 void detail::broadcast_bytes(const Session& session, void* value, std::size_t bytes) {
-  boost::mpi::broadcast(session.impl().world, static_cast<char*>(value), base::checked_cast<int>(bytes), master);
+  const int count = base::checked_cast<int>(bytes);
+  auto buffers = buffers_for(nullptr, 0, bytes);
+  std::memcpy(buffers->received.data(), value, bytes);
+  run(session, "MPI_Ibcast", buffers, [&](MPI_Comm world, MPI_Request* request) {
+    return MPI_Ibcast(buffers->received.data(), count, MPI_BYTE, master, world, request);
+  });
+  copy_out(*buffers, value);
 }
 
 void detail::scatter_bytes(const Session& session, const void* all, void* mine, std::size_t bytes_a_rank) {
-  boost::mpi::scatter(session.impl().world, static_cast<const char*>(all), static_cast<char*>(mine),
-                      base::checked_cast<int>(bytes_a_rank), master);
+  const int count = base::checked_cast<int>(bytes_a_rank);
+  auto buffers = buffers_for(all, size_on(session, session.is_master(), bytes_a_rank), bytes_a_rank);
+  run(session, "MPI_Iscatter", buffers, [&](MPI_Comm world, MPI_Request* request) {
+    return MPI_Iscatter(buffers->sent.data(), count, MPI_BYTE, buffers->received.data(), count, MPI_BYTE, master, world,
+                        request);
+  });
+  copy_out(*buffers, mine);
 }
 
 void detail::gather_bytes(const Session& session, const void* mine, void* all, std::size_t bytes_a_rank) {
-  boost::mpi::gather(session.impl().world, static_cast<const char*>(mine), base::checked_cast<int>(bytes_a_rank),
-                     static_cast<char*>(all), master);
+  const int count = base::checked_cast<int>(bytes_a_rank);
+  auto buffers = buffers_for(mine, bytes_a_rank, size_on(session, session.is_master(), bytes_a_rank));
+  run(session, "MPI_Igather", buffers, [&](MPI_Comm world, MPI_Request* request) {
+    return MPI_Igather(buffers->sent.data(), count, MPI_BYTE, buffers->received.data(), count, MPI_BYTE, master, world,
+                       request);
+  });
+  copy_out(*buffers, all);
 }
 
 void detail::all_gather_bytes(const Session& session, const void* mine, void* all, std::size_t bytes_a_rank) {
-  const int bytes = base::checked_cast<int>(bytes_a_rank);
-  // Where waiting throws, ranks that come later still send and MPI still writes: to memory that stays for that.
-  auto* buffer = new std::vector<char>((static_cast<std::size_t>(session.size()) + 1) * bytes_a_rank);
-  char* own = buffer->data();
-  char* gathered = own + bytes_a_rank;
-  if (bytes_a_rank > 0) std::memcpy(own, mine, bytes_a_rank);
-  MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Iallgather(own, bytes, MPI_BYTE, gathered, bytes, MPI_BYTE, session.impl().world, &request),
-        "MPI_Iallgather");
-  wait(session.impl(), request);
-  if (bytes_a_rank > 0) std::memcpy(all, gathered, buffer->size() - bytes_a_rank);
-  delete buffer;
+  const int count = base::checked_cast<int>(bytes_a_rank);
+  auto buffers = buffers_for(mine, bytes_a_rank, size_on(session, true, bytes_a_rank));
+  run(session, "MPI_Iallgather", buffers, [&](MPI_Comm world, MPI_Request* request) {
+    return MPI_Iallgather(buffers->sent.data(), count, MPI_BYTE, buffers->received.data(), count, MPI_BYTE, world,
+                          request);
+  });
+  copy_out(*buffers, all);
 }
 
 std::vector<std::string> gather(const Session& session, const std::string& mine) {
+  const std::vector<int> sizes = gather(session, base::checked_cast<int>(mine.size()));
+  std::vector<int> begins;
+  int end = 0;
+  for (const int size : sizes) {
+    begins.push_back(end);
+    end = base::checked_cast<int>(std::int64_t{end} + size);
+  }
+  auto buffers = buffers_for(mine.data(), mine.size(), static_cast<std::size_t>(end));
+  // MPI reads these, too, until it is done.
+  auto* const counts = new std::pair{sizes, begins};
+  run(session, "MPI_Igatherv", buffers, [&](MPI_Comm world, MPI_Request* request) {
+    return MPI_Igatherv(buffers->sent.data(), static_cast<int>(mine.size()), MPI_BYTE, buffers->received.data(),
+                        counts->first.data(), counts->second.data(), MPI_BYTE, master, world, request);
+  });
+  delete counts;
   std::vector<std::string> all;
-  boost::mpi::gather(session.impl().world, mine, all, master);
+  for (std::size_t rank = 0; rank < sizes.size(); ++rank) {
+    all.emplace_back(buffers->received.data() + begins[rank], static_cast<std::size_t>(sizes[rank]));
+  }
   return all;
 }
 
 void reduce_sum(const Session& session, std::span<std::int64_t> values) {
-  reduce(session, values, std::plus<std::int64_t>{});
+  reduce(session, values, MPI_INT64_T, MPI_SUM);
 }
 
-void reduce_max(const Session& session, std::span<double> values) {
-  reduce(session, values, boost::mpi::maximum<double>{});
-}
+void reduce_max(const Session& session, std::span<double> values) { reduce(session, values, MPI_DOUBLE, MPI_MAX); }
 
 }  // namespace echelon::comm

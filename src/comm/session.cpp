@@ -28,7 +28,14 @@ void set_up_single_rank() {
   setenv("OMPI_MCA_sharedfp", "individual", 0);
 }
 
-/// Ranks of several nodes, as far as the environment tells before MPI starts.
+bool mpi_has_started() {
+  int started = 0;
+  MPI_Initialized(&started);
+  return started != 0;
+}
+
+}  // namespace
+
 bool spans_nodes() {
   const auto number = [](const char* variable) {
     const char* text = std::getenv(variable);
@@ -37,14 +44,6 @@ bool spans_nodes() {
   return number("OMPI_COMM_WORLD_LOCAL_SIZE") < number("OMPI_COMM_WORLD_SIZE") || number("SLURM_STEP_NUM_NODES") > 1 ||
          std::getenv(ranks_a_node_variable) != nullptr;
 }
-
-bool mpi_has_started() {
-  int started = 0;
-  MPI_Initialized(&started);
-  return started != 0;
-}
-
-}  // namespace
 
 Placement placement() {
   for (const auto& [variable, launcher] :

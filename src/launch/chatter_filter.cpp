@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 #include <initializer_list>
 #include <regex>
 #include <utility>
@@ -29,6 +30,9 @@ std::size_t own_begin(std::string_view text) {
   }
   return text.size();
 }
+
+/// Where it is asked to end while it ends ranks; an empty line comes after it.
+constexpr std::string_view abort_again = "mpirun: abort is already in progress";
 
 /// Of a pipe that is gone, by libevent, which mpirun waits with.
 constexpr std::string_view events_warning = "[warn] Epoll ";
@@ -76,6 +80,7 @@ std::string ChatterFilter::finish() {
 }
 
 std::string ChatterFilter::take_line(std::string_view line) {
+  if (passed_over_ && line == "\n" && !mid_line_) return {};
   const std::string_view own = has_no_name(line) ? line : line.substr(own_begin(line));
   if (const bool state = own.find(" ACTIVATE ") != std::string_view::npos;
       state || is_aside(own) || is_passed_over(own)) {
@@ -99,14 +104,19 @@ std::string ChatterFilter::take_line(std::string_view line) {
 
 bool ChatterFilter::is_passed_over(std::string_view own) const {
   if (!passed_over_) return false;
+  if (own.starts_with(abort_again)) return true;
   const std::size_t end = own.find("] ");
-  return own.starts_with('[') && end != std::string_view::npos &&
-         own.substr(0, end).ends_with(":" + std::to_string(*passed_over_));
+  if (!own.starts_with('[') || end == std::string_view::npos) return false;
+  const std::string_view host = own.substr(0, end);
+  const std::string_view number = host.substr(host.rfind(':') + 1);
+  int process = 0;
+  std::from_chars(number.data(), number.data() + number.size(), process);  // it may begin with zeros
+  return process == *passed_over_;
 }
 
 bool ChatterFilter::has_no_name(std::string_view line) const {
   const auto begins = [&](std::string_view with) { return line.starts_with(with) || with.starts_with(line); };
-  return !mid_line_ && (begins(forwarding) || begins(events_warning));
+  return !mid_line_ && (begins(forwarding) || begins(events_warning) || begins(abort_again));
 }
 
 bool ChatterFilter::is_about_ranks(std::string_view block) {

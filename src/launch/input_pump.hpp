@@ -24,7 +24,10 @@ class InputPump {
  private:
   void stop();
 
+  [[nodiscard]] int source() const noexcept { return terminal_ >= 0 ? terminal_ : 0; }
+
   int pipe_ = -1;
+  int terminal_ = -1;  // standard input, where that is one
   std::string held_;
 };
 

@@ -207,7 +207,7 @@ struct Run {
   int errors;
   OutcomeReader outcome;
   std::string launcher = "mpirun";
-  ChatterFilter chatter = {};  ///< mpirun's
+  ChatterFilter chatter = {};  ///< mpirun's, and what Open MPI's ranks say under any launcher
   std::optional<SrunFilter> srun = {};
   bool output_taken = true;  ///< false where standard output could not take it, which mpirun would pass over in silence
 
@@ -223,8 +223,8 @@ struct Run {
     return request.stops_by_itself ? std::max(counted_stop_signals(), reader_gone ? 1 : 0) : 0;
   }
   /// Of what comes on the launcher's standard error what the user is to see.
-  std::string filtered(std::string_view text) { return srun ? srun->feed(text) : chatter.feed(text); }
-  std::string filtered_rest() { return srun ? srun->finish() : chatter.finish(); }
+  std::string filtered(std::string_view text) { return chatter.feed(srun ? srun->feed(text) : std::string{text}); }
+  std::string filtered_rest() { return chatter.feed(srun ? srun->finish() : std::string{}) + chatter.finish(); }
   [[nodiscard]] const std::optional<KilledRank>& killed() const { return srun ? srun->killed() : chatter.killed(); }
   void copy(std::chrono::milliseconds patience);
   void meet_rank_0();
@@ -350,16 +350,6 @@ class Patience {
   bool begun_ = false;
 };
 
-/// Sees the run to its end, and mpirun to its own. Returns how mpirun ended, as waitpid() tells it.
-int see_through(Run& run, pid_t mpirun) {
-  while (!run.is_silent()) run.copy(std::chrono::milliseconds{-1});
-  int status = 0;
-  while (waitpid(mpirun, &status, 0) < 0 && errno == EINTR) {
-  }
-  child_pid = 0;
-  return status;
-}
-
 /// Kills the living descendants of this process, but for `spared` and theirs, and waits a few seconds for their end.
 /// This process is a subreaper (PR_SET_CHILD_SUBREAPER): it is given the children of what ended before them.
 void kill_descendants(const std::vector<pid_t>& spared) {
@@ -374,7 +364,8 @@ void kill_descendants(const std::vector<pid_t>& spared) {
   }
 }
 
-/// As see_through(), where mpirun cannot be relied upon; `spared` are children of this process that are not of the run.
+/// Sees the run to its end, and its launcher to its own. Returns how that ended, as waitpid() tells it. `spared` are
+/// children of this process that are not of the run.
 int supervise(Run& run, pid_t mpirun, const std::vector<pid_t>& spared) {
   constexpr std::chrono::milliseconds look{50};
   constexpr int last_looks = 20;  // what holds the pipes after the end is not of the run
@@ -396,6 +387,8 @@ int supervise(Run& run, pid_t mpirun, const std::vector<pid_t>& spared) {
 }
 
 int exit_code(int status, const Run& run) {
+  // The first rank to fail has said why; what becomes of the others follows from it.
+  if (run.outcome.outcome().value_or(0) != 0) return *run.outcome.outcome();
   if (const auto& killed = run.killed()) {
     put(fmt::format("echelon: rank {} on {} was killed by signal {} ({}); the run is lost, start it again\n",
                     killed->rank, killed->host, killed->signal, killed->signal_name));
@@ -408,8 +401,8 @@ int exit_code(int status, const Run& run) {
                     WTERMSIG(status)));
     return static_cast<int>(ExitCode::broken);
   }
-  // Others tell the status of the rank that ended worst, which may be one that they have ended.
-  if (run.launcher != "mpirun" && run.outcome.outcome()) return *run.outcome.outcome();
+  // The launcher's status may be that of a rank that it has ended itself, or of its own end on request.
+  if (run.outcome.outcome()) return *run.outcome.outcome();
   const int code = WEXITSTATUS(status);
   for (const ExitCode ours :
        {ExitCode::done, ExitCode::usage, ExitCode::tasks_failed, ExitCode::broken, ExitCode::resumable}) {
@@ -509,12 +502,9 @@ int launch(const LaunchRequest& request) {
   if (launcher.kind == Launcher::Kind::srun) run.srun.emplace();
   run.mpiruns_input = input.in;
   if (request.stops_by_itself) run.line.listen(folder.path());
-  std::vector<pid_t> spared;
-  if (request.outlives_ranks) {
-    spared = base::children();
-    // What mpirun leaves behind becomes a child of this process.
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
-  }
+  const std::vector<pid_t> spared = base::children();
+  // What the launcher leaves behind becomes a child of this process.
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
   signal(SIGCHLD, SIG_DFL);  // where it is ignored, nobody learns how mpirun ended
   if (request.stops_by_itself) {
     count_stop_signals();
@@ -545,7 +535,7 @@ int launch(const LaunchRequest& request) {
   close(errors.in);
   if (input.out != STDIN_FILENO) close(input.out);
   if (request.stops_by_itself) signal(SIGPIPE, SIG_IGN);  // an end of reading is seen where one writes
-  const int status = request.outlives_ranks ? supervise(run, child, spared) : see_through(run, child);
+  const int status = supervise(run, child, spared);
   folder.remove();
   if (const int ended_by = request.stops_by_itself ? last_stop_signal() : last_signal;
       ended_by != 0 && !run.outcome.outcome()) {

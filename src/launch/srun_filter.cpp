@@ -60,7 +60,8 @@ bool SrunFilter::is_kept_back(std::string_view line) {
   }
   if (says(" DUE TO ")) return false;  // a time limit, or a node that failed
   return says("Terminating StepId=") || says("Force Terminated StepId=") || says("Terminating job step") ||
-         says("forcing job termination") || says("Job step aborted") || says(" CANCELLED AT ") || says("mpi/pmix") ||
+         says("forcing job termination") || says("Timed out waiting for job step to complete") ||
+         says("Job step aborted") || says(" CANCELLED AT ") || says("mpi/pmix") ||
          says("lacks support for cpu binding");
 }
 

@@ -32,7 +32,7 @@ bool is_even(int rank) { return rank % 2 == 0; }
 /// Until it holds; fails the test where that takes too long. Every wait here is one of these, on every rank, so that a
 /// hang ends in a failure on all of them.
 bool wait_for(const char* what, const std::function<bool()>& holds) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{40};
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{120};  // 2 GiB on a busy machine
   Backoff backoff;
   while (!holds()) {
     if (std::chrono::steady_clock::now() > end) {

@@ -258,6 +258,7 @@ TEST(chatter_filter, crash_of_mpirun_after_the_outcome_is_passed_over) {
   ChatterFilter after;
   after.pass_over(20980);
   EXPECT_EQ(after.feed("from a rank: " + crash), "from a rank: ");
+  EXPECT_EQ(after.feed("[vm:020980] of a long number\nmpirun: abort is already in progress...hit ctrl-c\n\n"), "");
   EXPECT_EQ(after.feed("[vm:209] of another process\n"), "[vm:209] of another process\n");
   EXPECT_EQ(after.feed("[vm:120980] of another process\n"), "[vm:120980] of another process\n");
 }

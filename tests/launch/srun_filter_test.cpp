@@ -27,7 +27,8 @@ TEST(srun_filter, killed_rank_is_kept_back_and_known) {
                    "srun: error: n2: task 2: Terminated\n"
                    "srun: error: n1: tasks 0-1: Terminated\n"
                    "srun: Force Terminated StepId=8.0\n"
-                   "srun: forcing job termination\n"),
+                   "srun: forcing job termination\n"
+                   "srun: error: Timed out waiting for job step to complete\n"),
             "");
   ASSERT_TRUE(filter.killed().has_value());
   EXPECT_EQ(filter.killed()->rank, 3);

@@ -24,6 +24,8 @@ struct Placement {
   bool outlives_ranks = false;    ///< mpirun --enable-recovery: the others go on when one dies
 };
 [[nodiscard]] Placement placement();
+/// Ranks are of several nodes, as far as the environment tells, which it does before MPI starts.
+[[nodiscard]] bool spans_nodes();
 /// The same for records: "echelon" where echelon -n started the launcher.
 [[nodiscard]] std::string launcher();
 
