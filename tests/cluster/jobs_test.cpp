@@ -158,21 +158,6 @@ TEST_F(cluster_jobs, map_that_was_cancelled_goes_on_when_submitted_again) {
   expect_each_once("map/output.txt", tasks);
 }
 
-TEST_F(cluster_jobs, map_whose_first_node_is_lost_goes_on) {
-  constexpr int tasks = 40;
-  write_inputs(tasks);
-  const std::string id = submit({"--nodes=2", slurm_files + "map.sbatch", "--arg-file", "inputs", task_});
-  const std::string log = "map-" + id + ".log";
-  ASSERT_TRUE(has_lines("map/output.txt", 4)) << contents(log);
-  // As if SLURM had noticed: which takes it five minutes by default. The node says at once that it is there.
-  const std::string node = of_job(id, " BatchHost");
-  EXPECT_EQ(on_ctl({"scontrol", "update", "NodeName=" + node, "State=DOWN", "Reason=test"}).exit_code, 0);
-  EXPECT_TRUE(wait_until([&] { return of_job(id, " Restarts") == "1"; }));
-  folder_.write("fast", "");
-  EXPECT_EQ(end_of(id), "COMPLETED") << contents(log);
-  expect_each_once("map/output.txt", tasks);
-}
-
 TEST_F(cluster_jobs, map_in_which_nothing_ends_is_not_repeated) {
   write_inputs(3);
   const std::string id = submit({"--nodes=1", slurm_files + "map.sbatch", "--grace", "1", "--arg-file", "inputs",
