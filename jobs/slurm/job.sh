@@ -97,8 +97,10 @@ check_shared() {
     blind=$(srun --mpi=none --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 --cpus-per-task=1 --chdir=/ bash -c '
       for try in 1 2 3 4 5; do [ ! -e "$0" ] || break; sleep 1; done # others may hear of it later
       [ -e "$0" ] || { echo results "$(hostname)"; exit; }
-      [ -x "$1" ] || echo program "$(hostname)"' "$mark" "$(command -v "$echelon")") ||
+      [ -x "$1" ] || echo program "$(hostname)"' "$mark" "$(command -v "$echelon")") || {
+      rm -f "$mark"
       die "srun cannot run a command on each of the $nodes nodes: see above; try it in a job by hand, srun hostname"
+    }
   fi
   rm -f "$mark"
   [ -n "$blind" ] || return 0
