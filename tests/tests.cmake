@@ -2,6 +2,7 @@
 echelon_test(NAME numeric.exact_sum TIMEOUT 120)
 
 echelon_test(NAME rules.layers TIMEOUT 60 DEFINES "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
+echelon_test(NAME rules.spack TIMEOUT 60 DEFINES "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
 echelon_test(NAME rules.programs TIMEOUT 60 DEFINES "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
 include(rules/rules.cmake)
 
@@ -104,6 +105,7 @@ target_link_libraries(report_trace_test PRIVATE nlohmann_json::nlohmann_json)
 # Scaling studies: the driver, with fakes and with real processes.
 echelon_test(NAME study.plan TIMEOUT 60)
 echelon_test(NAME study.command_line TIMEOUT 60)
+echelon_test(NAME study.merge TIMEOUT 60)
 echelon_test(NAME study.schedule TIMEOUT 60)
 echelon_test(NAME study.store TIMEOUT 60)
 echelon_test(NAME study.conduct TIMEOUT 60)
@@ -132,6 +134,8 @@ echelon_test(NAME cli.study_report TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${
              "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
 echelon_test(NAME cli.study TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.readme TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test}
+             "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
+echelon_test(NAME cli.jobs TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test}
              "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
 echelon_test(NAME cli.nodes TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 
@@ -225,5 +229,6 @@ set(cluster_test TIMEOUT 300 PROCESSORS 2 LABEL cluster DEFINES ${program_under_
                  "ECHELON_CLUSTER_SCRIPTS=\"${cluster_scripts}\"" "ECHELON_MPI_SMOKE=\"$<TARGET_FILE:mpi_smoke>\"")
 echelon_test(NAME cluster.slurm ${cluster_test})
 echelon_test(NAME cluster.pi ${cluster_test})
-set_tests_properties(cluster.slurm cluster.pi PROPERTIES FIXTURES_REQUIRED cluster RESOURCE_LOCK cluster ENVIRONMENT
+echelon_test(NAME cluster.jobs ${cluster_test} "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
+set_tests_properties(cluster.slurm cluster.pi cluster.jobs PROPERTIES FIXTURES_REQUIRED cluster RESOURCE_LOCK cluster ENVIRONMENT
                                                          "${cluster_environment}")
