@@ -2,6 +2,7 @@
 echelon_test(NAME numeric.exact_sum TIMEOUT 120)
 
 echelon_test(NAME rules.layers TIMEOUT 60 DEFINES "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
+echelon_test(NAME rules.spack TIMEOUT 60 DEFINES "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
 echelon_test(NAME rules.programs TIMEOUT 60 DEFINES "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
 include(rules/rules.cmake)
 
@@ -15,12 +16,13 @@ echelon_test(NAME comm.placement TIMEOUT 30)
 echelon_test(NAME comm.liveness TIMEOUT 300)
 echelon_mpi_test(NAME comm.session RANKS 1 2 3 4 7 TIMEOUT 60)
 echelon_mpi_test(NAME comm.collectives RANKS 1 2 3 4 7 TIMEOUT 60)
-echelon_mpi_test(NAME comm.counter RANKS 1 2 3 4 7 TIMEOUT 60)
+echelon_mpi_test(NAME comm.counter RANKS 1 2 3 4 7 TIMEOUT 60 RANKS_A_NODE 1 2 3)
+echelon_mpi_test(NAME comm.between_nodes RANKS 1 2 3 4 7 TIMEOUT 60 RANKS_A_NODE 1 2 3)
 echelon_mpi_test(NAME comm.nodes RANKS 1 2 3 4 7 TIMEOUT 60 RANKS_A_NODE 1 2)
 echelon_mpi_test(NAME comm.requests RANKS 1 2 3 4 7 TIMEOUT 60 RANKS_A_NODE 1 2)
 echelon_mpi_test(NAME comm.roster RANKS 1 2 3 4 7 TIMEOUT 60)
 echelon_mpi_test(NAME comm.shared_file RANKS 1 2 3 4 7 TIMEOUT 120)
-echelon_mpi_test(NAME workloads.pi RANKS 1 2 3 4 7 TIMEOUT 120)
+echelon_mpi_test(NAME workloads.pi RANKS 1 2 3 4 7 TIMEOUT 120 RANKS_A_NODE 1 2 3)
 echelon_mpi_test(NAME workloads.fill RANKS 1 2 3 4 7 TIMEOUT 120)
 echelon_test(NAME workloads.npy TIMEOUT 60)
 echelon_mpi_test(NAME workloads.queue RANKS 1 2 3 4 7 TIMEOUT 120)
@@ -32,6 +34,7 @@ echelon_test(NAME base.number TIMEOUT 60)
 echelon_test(NAME base.launcher_variables TIMEOUT 60)
 echelon_test(NAME base.processes TIMEOUT 60)
 echelon_test(NAME schedule.chunks TIMEOUT 60)
+echelon_test(NAME schedule.node_pieces TIMEOUT 60)
 echelon_test(NAME farm.delivery TIMEOUT 60)
 echelon_test(NAME farm.histories TIMEOUT 300)
 echelon_test(NAME farm.journal TIMEOUT 120)
@@ -102,6 +105,7 @@ target_link_libraries(report_trace_test PRIVATE nlohmann_json::nlohmann_json)
 # Scaling studies: the driver, with fakes and with real processes.
 echelon_test(NAME study.plan TIMEOUT 60)
 echelon_test(NAME study.command_line TIMEOUT 60)
+echelon_test(NAME study.merge TIMEOUT 60)
 echelon_test(NAME study.schedule TIMEOUT 60)
 echelon_test(NAME study.store TIMEOUT 60)
 echelon_test(NAME study.conduct TIMEOUT 60)
@@ -132,6 +136,8 @@ echelon_test(NAME cli.study TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program
 echelon_test(NAME cli.readme TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test}
              "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
 echelon_test(NAME cli.port TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.jobs TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test}
+             "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
 echelon_test(NAME cli.nodes TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 
 # A program with a Pool whose ranks are killed.
@@ -226,6 +232,7 @@ echelon_test(NAME cluster.slurm ${cluster_test})
 echelon_test(NAME cluster.pi ${cluster_test})
 echelon_test(NAME cluster.map ${cluster_test})
 echelon_test(NAME cluster.loss ${cluster_test})
+echelon_test(NAME cluster.jobs ${cluster_test} "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
 set_tests_properties(
-  cluster.slurm cluster.pi cluster.map cluster.loss PROPERTIES FIXTURES_REQUIRED cluster RESOURCE_LOCK cluster
-                                                               ENVIRONMENT "${cluster_environment}")
+  cluster.slurm cluster.pi cluster.map cluster.loss cluster.jobs
+  PROPERTIES FIXTURES_REQUIRED cluster RESOURCE_LOCK cluster ENVIRONMENT "${cluster_environment}")

@@ -14,8 +14,8 @@ namespace echelon::cli {
 namespace {
 
 base::ExitCode compare(const std::array<std::string, 2>& folders) {
-  const report::StudyView first = read_study(folders[0]);
-  const report::StudyView second = read_study(folders[1]);
+  const report::StudyView first = read_study({folders[0]});
+  const report::StudyView second = read_study({folders[1]});
   if (first.weak != second.weak) {
     throw base::UsageError(
         fmt::format("'{}' and '{}' do not scale alike (--weak); compare studies that do", folders[0], folders[1]));

@@ -85,9 +85,10 @@ base::ExitCode report_records(const std::vector<std::string>& paths) {
   return base::ExitCode::done;
 }
 
-base::ExitCode report_study(const std::string& folder, std::string out, const std::vector<std::string>& beside) {
-  if (out.empty()) out = (std::filesystem::path{folder} / "report").string();
-  report::StudyView view = read_study(folder);
+base::ExitCode report_study(const std::vector<std::string>& folders, std::string out,
+                            const std::vector<std::string>& beside) {
+  if (out.empty()) out = (std::filesystem::path{folders.front()} / "report").string();
+  report::StudyView view = read_study(folders);
   for (const std::string& path : beside) view.beside.push_back(read_beside(path));
   const std::vector<std::string> files = write_report(view, out);
   report::write_output("-", fmt::format("{}\n{}: {}\n", report::study_text(view), out, fmt::join(files, ", ")));
@@ -95,8 +96,8 @@ base::ExitCode report_study(const std::string& folder, std::string out, const st
 }
 
 base::ExitCode run(const ReportCommand& command) {
-  const auto study = std::ranges::find_if(command.paths, study::Store::has_study);
-  if (study == command.paths.end()) {
+  const bool is_study = std::ranges::any_of(command.paths, study::Store::has_study);
+  if (!is_study) {
     for (const auto& [option, is_given] :
          {std::pair{"--out", !command.out.empty()}, std::pair{"--beside", !command.beside.empty()}}) {
       if (is_given)
@@ -104,11 +105,10 @@ base::ExitCode run(const ReportCommand& command) {
     }
     return report_records(command.paths);
   }
-  if (command.paths.size() > 1) {
-    throw base::UsageError(
-        fmt::format("'{}' is a study: report one alone, or compare two with echelon compare", *study));
+  if (command.paths.size() > 1 && command.out.empty()) {
+    throw base::UsageError("--out: the report of several studies belongs to none of them; give a folder for it");
   }
-  return report_study(*study, command.out, command.beside);
+  return report_study(command.paths, command.out, command.beside);
 }
 
 }  // namespace
@@ -116,10 +116,14 @@ base::ExitCode run(const ReportCommand& command) {
 void add_report(CLI::App& program, Command& chosen) {
   auto command = std::make_shared<ReportCommand>();
   CLI::App& app = *program.add_subcommand("report", "Show how a program scales: a study, or records that --json wrote");
-  app.add_option("RECORDS", command->paths,
-                 "Folder of a study; or records of the same work on different numbers of ranks (- is standard input)")
+  app.add_option(
+         "RECORDS", command->paths,
+         "Folder of a study, or of several of the same work, whose points and runs are put together; or records of the "
+         "same work on different numbers of ranks (- is standard input)")
       ->required();
-  app.add_option("--out", command->out, "Folder for the files of a study's report [report in the study's]");
+  app.add_option(
+      "--out", command->out,
+      "Folder for the files of a study's report [report in the study's]; of several studies it must be given");
   app.add_option("--beside", command->beside,
                  "Set others' figures beside a study's: CSV with a header that names ranks or processors, elapsed_s or "
                  "time_s, and maybe cpu_percent; a first line of # and a title. May be given again")
@@ -137,7 +141,8 @@ void add_report(CLI::App& program, Command& chosen) {
       "Examples:\n"
       "  echelon study --ranks 1,2,4 --out pi-study -- pi --points 1e10\n"
       "  echelon report pi-study\n"
-      "  echelon report pi-study --beside paper.csv\n\n"
+      "  echelon report pi-study --beside paper.csv\n"
+      "  echelon report --out report nodes-1 nodes-4 nodes-16\n\n"
       "  for n in 1 2 4; do echelon pi -n $n --points 1e11 --json pi-$n.json; done\n"
       "  echelon report pi-*.json");
   app.callback([command, &chosen] { chosen.run_here = [command] { return run(*command); }; });

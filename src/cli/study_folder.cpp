@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -13,10 +14,12 @@
 #include <echelon/report/json.hpp>
 #include <echelon/report/output_file.hpp>
 #include <echelon/report/paper.hpp>
+#include <echelon/report/plural.hpp>
 #include <echelon/report/study_text.hpp>
 #include <echelon/report/tidy_csv.hpp>
 #include <echelon/report/trace.hpp>
 #include <echelon/study/command_line.hpp>
+#include <echelon/study/merge.hpp>
 #include <echelon/study/store.hpp>
 
 namespace echelon::cli {
@@ -50,6 +53,28 @@ std::string command_line_of(const study::Plan& plan) {
   words.push_back("--");
   words.insert(words.end(), plan.command.begin(), plan.command.end());
   return shell_words(words);
+}
+
+/// Of one of several studies: how it was made, and where.
+std::string note_of(const study::Kept& kept) {
+  std::set<std::string> hosts;
+  std::set<std::string> jobs;
+  for (const study::Run& run : kept.runs) {
+    if (!run.record) {
+      hosts.insert(run.host);
+      continue;
+    }
+    hosts.insert(run.record->context.hosts.begin(), run.record->context.hosts.end());
+    if (!run.record->context.slurm) continue;
+    for (const auto& [name, value] : *run.record->context.slurm) {
+      if (name == "SLURM_JOB_ID") jobs.insert(value);
+    }
+  }
+  std::string text =
+      fmt::format("{}: {}; {}", kept.folder, command_line_of(kept.plan), report::plural(kept.runs.size(), "run"));
+  if (!hosts.empty()) text += fmt::format(" on {}", fmt::join(hosts, ", "));
+  if (!jobs.empty()) text += fmt::format(", SLURM job {}", fmt::join(jobs, ", "));
+  return text;
 }
 
 report::StudyRunLine line_of(const study::Run& run, std::size_t point) {
@@ -115,11 +140,30 @@ report::StudyView study_view(const study::Plan& plan, const std::vector<study::R
   return view;
 }
 
-report::StudyView read_study(const std::string& folder) {
-  if (!study::Store::has_study(folder)) {
-    throw base::UsageError(fmt::format("'{}' has no study; give a folder that echelon study wrote", folder));
+report::StudyView read_study(const std::vector<std::string>& folders) {
+  std::vector<study::Kept> studies;
+  for (const std::string& folder : folders) {
+    if (!study::Store::has_study(folder)) {
+      throw base::UsageError(fmt::format("'{}' has no study; give a folder that echelon study wrote", folder));
+    }
+    for (const study::Kept& other : studies) {
+      if (!fs::equivalent(folder, other.folder)) continue;
+      throw base::UsageError(fmt::format("'{}' is given twice; give each study once", folder));
+    }
+    studies.push_back({folder, study::Store::read_plan(folder), study::read_runs(folder, report::from_json)});
   }
-  return study_view(study::Store::read_plan(folder), study::read_runs(folder, report::from_json));
+  std::vector<std::string> notes;
+  if (studies.size() > 1) {
+    for (const study::Kept& kept : studies) notes.push_back(note_of(kept));
+  }
+  const study::Kept merged = study::merge(std::move(studies));
+  report::StudyView view = study_view(merged.plan, merged.runs);
+  if (folders.size() == 1) return view;
+  std::vector<std::string> words{"echelon", "report"};
+  words.insert(words.end(), folders.begin(), folders.end());
+  view.command_line = shell_words(words);
+  view.notes.insert(view.notes.begin(), notes.begin(), notes.end());
+  return view;
 }
 
 std::vector<std::string> write_report(const report::StudyView& view, const std::string& folder) {

@@ -9,8 +9,9 @@
 
 namespace echelon::cli {
 
-/// The study in a folder, which may still be going on, analysed. Throws base::UsageError where there is none.
-[[nodiscard]] report::StudyView read_study(const std::string& folder);
+/// The study in a folder, which may still be going on, analysed; of several folders as one. Throws base::UsageError
+/// where there is none, or where they are of different work.
+[[nodiscard]] report::StudyView read_study(const std::vector<std::string>& folders);
 
 [[nodiscard]] report::StudyView study_view(const study::Plan& plan, const std::vector<study::Run>& runs);
 

@@ -49,6 +49,7 @@ std::size_t size_on(const Session& session, bool has_all, std::size_t bytes_a_ra
 template <typename T>
 void reduce(const Session& session, std::span<T> values, MPI_Datatype type, MPI_Op operation) {
   const int count = base::checked_cast<int>(values.size());  // before memory is taken for as many
+  session.impl().traffic->sent(master, values.size_bytes());
   auto buffers = buffers_for(values.data(), values.size_bytes(), session.is_master() ? values.size_bytes() : 0);
   run(session, "MPI_Ireduce", buffers, [&](MPI_Comm world, MPI_Request* request) {
     return MPI_Ireduce(buffers->sent.data(), buffers->received.data(), count, type, operation, master, world, request);
@@ -56,10 +57,21 @@ void reduce(const Session& session, std::span<T> values, MPI_Datatype type, MPI_
   copy_out(*buffers, values.data());
 }
 
+void gather_uncounted(const Session& session, const void* mine, void* all, std::size_t bytes_a_rank) {
+  const int count = base::checked_cast<int>(bytes_a_rank);
+  auto buffers = buffers_for(mine, bytes_a_rank, size_on(session, session.is_master(), bytes_a_rank));
+  run(session, "MPI_Igather", buffers, [&](MPI_Comm world, MPI_Request* request) {
+    return MPI_Igather(buffers->sent.data(), count, MPI_BYTE, buffers->received.data(), count, MPI_BYTE, master, world,
+                       request);
+  });
+  copy_out(*buffers, all);
+}
+
 }  // namespace
 
 void detail::broadcast_bytes(const Session& session, void* value, std::size_t bytes) {
   const int count = base::checked_cast<int>(bytes);
+  if (session.is_master()) session.impl().traffic->sent_to_all(bytes);
   auto buffers = buffers_for(nullptr, 0, bytes);
   std::memcpy(buffers->received.data(), value, bytes);
   run(session, "MPI_Ibcast", buffers, [&](MPI_Comm world, MPI_Request* request) {
@@ -70,6 +82,7 @@ void detail::broadcast_bytes(const Session& session, void* value, std::size_t by
 
 void detail::scatter_bytes(const Session& session, const void* all, void* mine, std::size_t bytes_a_rank) {
   const int count = base::checked_cast<int>(bytes_a_rank);
+  if (session.is_master()) session.impl().traffic->sent_to_each(bytes_a_rank);
   auto buffers = buffers_for(all, size_on(session, session.is_master(), bytes_a_rank), bytes_a_rank);
   run(session, "MPI_Iscatter", buffers, [&](MPI_Comm world, MPI_Request* request) {
     return MPI_Iscatter(buffers->sent.data(), count, MPI_BYTE, buffers->received.data(), count, MPI_BYTE, master, world,
@@ -79,17 +92,13 @@ void detail::scatter_bytes(const Session& session, const void* all, void* mine, 
 }
 
 void detail::gather_bytes(const Session& session, const void* mine, void* all, std::size_t bytes_a_rank) {
-  const int count = base::checked_cast<int>(bytes_a_rank);
-  auto buffers = buffers_for(mine, bytes_a_rank, size_on(session, session.is_master(), bytes_a_rank));
-  run(session, "MPI_Igather", buffers, [&](MPI_Comm world, MPI_Request* request) {
-    return MPI_Igather(buffers->sent.data(), count, MPI_BYTE, buffers->received.data(), count, MPI_BYTE, master, world,
-                       request);
-  });
-  copy_out(*buffers, all);
+  session.impl().traffic->sent(master, bytes_a_rank);
+  gather_uncounted(session, mine, all, bytes_a_rank);
 }
 
 void detail::all_gather_bytes(const Session& session, const void* mine, void* all, std::size_t bytes_a_rank) {
   const int count = base::checked_cast<int>(bytes_a_rank);
+  session.impl().traffic->sent_to_all(bytes_a_rank);
   auto buffers = buffers_for(mine, bytes_a_rank, size_on(session, true, bytes_a_rank));
   run(session, "MPI_Iallgather", buffers, [&](MPI_Comm world, MPI_Request* request) {
     return MPI_Iallgather(buffers->sent.data(), count, MPI_BYTE, buffers->received.data(), count, MPI_BYTE, world,
@@ -99,18 +108,21 @@ void detail::all_gather_bytes(const Session& session, const void* mine, void* al
 }
 
 std::vector<std::string> gather(const Session& session, const std::string& mine) {
-  const std::vector<int> sizes = gather(session, base::checked_cast<int>(mine.size()));
+  const int size = base::checked_cast<int>(mine.size());
+  std::vector<int> sizes(session.is_master() ? static_cast<std::size_t>(session.size()) : 0);
+  gather_uncounted(session, &size, sizes.data(), sizeof(int));
   std::vector<int> begins;
   int end = 0;
-  for (const int size : sizes) {
+  for (const int one : sizes) {
     begins.push_back(end);
-    end = base::checked_cast<int>(std::int64_t{end} + size);
+    end = base::checked_cast<int>(std::int64_t{end} + one);
   }
+  session.impl().traffic->sent(master, mine.size());
   auto buffers = buffers_for(mine.data(), mine.size(), static_cast<std::size_t>(end));
   // MPI reads these, too, until it is done.
   auto* const counts = new std::pair{sizes, begins};
   run(session, "MPI_Igatherv", buffers, [&](MPI_Comm world, MPI_Request* request) {
-    return MPI_Igatherv(buffers->sent.data(), static_cast<int>(mine.size()), MPI_BYTE, buffers->received.data(),
+    return MPI_Igatherv(buffers->sent.data(), size, MPI_BYTE, buffers->received.data(),
                         counts->first.data(), counts->second.data(), MPI_BYTE, master, world, request);
   });
   delete counts;

@@ -1,6 +1,11 @@
+#include <array>
+#include <atomic>
 #include <exception>
+#include <utility>
 
+#include <echelon/comm/backoff.hpp>
 #include <echelon/comm/counter.hpp>
+#include <echelon/comm/nodes.hpp>
 
 #include "session_impl.hpp"
 #include "tags.hpp"
@@ -10,45 +15,43 @@ namespace {
 
 constexpr int master = 0;
 
+/// What a node's ranks share; all zeros is its beginning.
+struct Shared {
+  std::atomic<std::uint64_t> next;  // of all numbers on the master's node, elsewhere of the node's piece
+  std::uint64_t end;                // of the piece
+  std::atomic<bool> taken;          // a rank is at the piece
+};
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
+
+using Numbers = std::array<std::uint64_t, 2>;  // the first, and how many
+
 }  // namespace
 
 struct Counter::Impl {
-  explicit Impl(const Session& of) : session{of} {}
+  Impl(const Session& of, Piece sizes)
+      : session{of},
+        nodes{Nodes::of(of)},
+        memory{of, sizeof(Shared)},
+        shared{*reinterpret_cast<Shared*>(memory.data())},
+        piece{std::move(sizes)} {
+    if (nodes.is_one()) return;
+    channel = duplicate(session.impl());
+    if (!session.is_master()) return;
+    service = [this] { return answer_claims(); };
+    session.impl().services.push_back(&service);
+  }
   ~Impl() { std::erase(session.impl().services, &service); }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
   const Session& session;
+  const Nodes& nodes;
   int exceptions_at_start = std::uncaught_exceptions();
-  MPI_Win window = MPI_WIN_NULL;
-  // Where there is no window:
+  SharedMemory memory;
+  Shared& shared;
+  Piece piece;
   boost::mpi::communicator channel;  // of its own: counters do not hear each other's claims
-  std::uint64_t value = 0;           // the master's
   Service service;
-
-  [[nodiscard]] bool has_window() const { return window != MPI_WIN_NULL; }
-
-  void open_window() {
-    const MPI_Aint bytes = session.is_master() ? sizeof(std::uint64_t) : 0;
-    void* memory = nullptr;
-    int failed = MPI_Win_allocate(bytes, sizeof(std::uint64_t), MPI_INFO_NULL, session.impl().world, &memory, &window);
-    int any_failed = 0;
-    failed = failed == MPI_SUCCESS ? 0 : 1;
-    check(MPI_Allreduce(&failed, &any_failed, 1, MPI_INT, MPI_MAX, session.impl().world), "MPI_Allreduce");
-    if (any_failed != 0) {
-      window = MPI_WIN_NULL;
-    } else {
-      MPI_Win_set_errhandler(window, MPI_ERRORS_RETURN);  // not inherited from the communicator
-      check(MPI_Win_lock_all(MPI_MODE_NOCHECK, window), "MPI_Win_lock_all");
-    }
-  }
-
-  void open_channel() {
-    channel = {session.impl().world, boost::mpi::comm_duplicate};
-    if (!session.is_master()) return;
-    service = [this] { return answer_claims(); };
-    session.impl().services.push_back(&service);
-  }
 
   bool answer_claims() {
     for (bool any = false;; any = true) {
@@ -58,56 +61,74 @@ struct Counter::Impl {
       if (there == 0) return any;
       check(MPI_Recv(nullptr, 0, MPI_BYTE, status.MPI_SOURCE, static_cast<int>(Tag::claim), channel, MPI_STATUS_IGNORE),
             "MPI_Recv");
-      check(MPI_Send(&value, 1, MPI_UINT64_T, status.MPI_SOURCE, static_cast<int>(Tag::claimed), channel), "MPI_Send");
-      ++value;
+      Numbers numbers{shared.next.load()};
+      do {
+        numbers[1] = piece ? piece(numbers[0]) : 1;
+      } while (!shared.next.compare_exchange_weak(numbers[0], numbers[0] + numbers[1]));
+      session.impl().traffic->sent(status.MPI_SOURCE, sizeof numbers);
+      check(MPI_Send(numbers.data(), static_cast<int>(numbers.size()), MPI_UINT64_T, status.MPI_SOURCE,
+                     static_cast<int>(Tag::claimed), channel),
+            "MPI_Send");
     }
   }
 
-  std::uint64_t fetch_and(MPI_Op operation, std::uint64_t operand) const {
-    std::uint64_t before = 0;
-    check(MPI_Fetch_and_op(&operand, &before, MPI_UINT64_T, master, 0, operation, window), "MPI_Fetch_and_op");
-    check(MPI_Win_flush(master, window), "MPI_Win_flush");
-    return before;
-  }
-
-  std::uint64_t ask() {
-    std::uint64_t answer = 0;
+  Numbers claim() const {
+    Numbers numbers{};
     MPI_Request request = MPI_REQUEST_NULL;
-    check(MPI_Irecv(&answer, 1, MPI_UINT64_T, master, static_cast<int>(Tag::claimed), channel, &request), "MPI_Irecv");
+    check(MPI_Irecv(numbers.data(), static_cast<int>(numbers.size()), MPI_UINT64_T, master,
+                    static_cast<int>(Tag::claimed), channel, &request),
+          "MPI_Irecv");
+    session.impl().traffic->sent(master, 0);
     check(MPI_Send(nullptr, 0, MPI_BYTE, master, static_cast<int>(Tag::claim), channel), "MPI_Send");
     wait(session.impl(), request);
-    return answer;
+    return numbers;
+  }
+
+  /// Of those that the node has; who finds none claims more, and the others wait for that.
+  std::uint64_t next_of_piece() {
+    struct Turn {
+      explicit Turn(Impl& of) : impl{of} {
+        for (Backoff backoff{impl.nodes.is_crowded()}; impl.shared.taken.exchange(true, std::memory_order_acquire);) {
+          impl.session.impl().serve();
+          if (impl.session.impl().check_ranks) impl.session.impl().check_ranks();
+          backoff.pause();
+        }
+      }
+      ~Turn() { impl.shared.taken.store(false, std::memory_order_release); }
+      Turn(const Turn&) = delete;
+      Turn& operator=(const Turn&) = delete;
+      Impl& impl;
+    };
+    const Turn turn{*this};
+    if (shared.next == shared.end) {
+      const Numbers more = claim();
+      shared.next = more[0];
+      shared.end = more[0] + more[1];
+    }
+    return shared.next++;
   }
 };
 
-Counter::Counter(const Session& session, Path path) : impl_{std::make_unique<Impl>(session)} {
-  if (path == Path::fastest) impl_->open_window();
-  if (!impl_->has_window()) impl_->open_channel();
-  reset();
-}
+Counter::Counter(const Session& session, Piece piece) : impl_{std::make_unique<Impl>(session, std::move(piece))} {}
 
 Counter::~Counter() {
   if (std::uncaught_exceptions() > impl_->exceptions_at_start) return;
-  if (impl_->has_window()) {
-    MPI_Win_unlock_all(impl_->window);
-    MPI_Win_free(&impl_->window);
-    return;
-  }
-  impl_->session.barrier();
+  if (!impl_->nodes.is_one()) impl_->session.barrier();
 }
 
 std::uint64_t Counter::next() {
-  if (impl_->has_window()) return impl_->fetch_and(MPI_SUM, 1);
-  return impl_->session.is_master() ? impl_->value++ : impl_->ask();
+  if (impl_->nodes.is_here(master)) return impl_->shared.next.fetch_add(1);
+  return impl_->piece ? impl_->next_of_piece() : impl_->claim()[0];
 }
 
 void Counter::reset() {
-  impl_->session.barrier();
-  if (impl_->session.is_master()) {
-    impl_->value = 0;
-    if (impl_->has_window()) impl_->fetch_and(MPI_REPLACE, 0);
+  const Session& session = impl_->session;
+  session.barrier();
+  if (impl_->nodes.leader(session.rank()) == session.rank()) {
+    impl_->shared.next = 0;
+    impl_->shared.end = 0;
   }
-  impl_->session.barrier();
+  session.barrier();
 }
 
 }  // namespace echelon::comm

@@ -103,6 +103,7 @@ struct Mailbox::Impl {
 
   /// The bytes are empty afterwards, and keep their memory where MPI does not need it any more.
   void send_piece(int to, Bytes& bytes) {
+    session.impl().traffic->sent(to, bytes.size());
     MPI_Request request = MPI_REQUEST_NULL;
     check(MPI_Isend(bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, to, static_cast<int>(Tag::piece), channel,
                     &request),

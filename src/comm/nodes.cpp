@@ -57,27 +57,6 @@ bool has_token(const Descriptor& memory, const Token& token) {
          found == token;
 }
 
-/// The lowest rank that shares memory with this one, as MPI says.
-int mpi_leader(const Session& session) {
-  MPI_Comm here = MPI_COMM_NULL;
-  check(MPI_Comm_split_type(session.impl().world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here),
-        "MPI_Comm_split_type");
-  const int self = session.rank();
-  int place = 0;
-  MPI_Comm_rank(here, &place);
-  int leader = self;
-  if (const char* text = std::getenv(ranks_a_node_variable)) {
-    const int ranks = std::max(1, std::atoi(text));
-    MPI_Comm part = MPI_COMM_NULL;
-    check(MPI_Comm_split(here, place / ranks, 0, &part), "MPI_Comm_split");
-    MPI_Comm_free(&here);
-    here = part;
-  }
-  check(MPI_Bcast(&leader, 1, MPI_INT, 0, here), "MPI_Bcast");
-  MPI_Comm_free(&here);
-  return leader;
-}
-
 /// What this host could still give, as the kernel estimates it; 0 where it does not say.
 std::uint64_t available_bytes() {
   std::ifstream file{"/proc/meminfo"};
@@ -125,7 +104,7 @@ Nodes::Nodes(const Session& session) : self_{session.rank()}, impl_{std::make_un
 
   // The others' stores are opened now, while their processes are there: what a rank left behind can then be read, and
   // no other process is ever taken for one of them.
-  const std::vector<int> leaders = all_gather(session, mpi_leader(session));
+  const std::vector<int>& leaders = session.impl().traffic->leaders();
   bool works = true;
   for (std::size_t rank = 0; rank < ranks; ++rank) {
     if (leaders[rank] != leaders[static_cast<std::size_t>(self_)] || static_cast<int>(rank) == self_) continue;

@@ -31,6 +31,32 @@ void set_up_single_rank() {
   setenv("OMPI_MCA_sharedfp", "individual", 0);
 }
 
+/// Of each rank, the lowest of those that MPI says share memory with it.
+std::vector<int> node_leaders(MPI_Comm world) {
+  int self = 0;
+  int size = 0;
+  MPI_Comm_rank(world, &self);
+  MPI_Comm_size(world, &size);
+  std::vector<int> leaders(static_cast<std::size_t>(size), 0);
+  if (size == 1) return leaders;
+  MPI_Comm here = MPI_COMM_NULL;
+  check(MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here), "MPI_Comm_split_type");
+  if (const char* text = std::getenv(ranks_a_node_variable)) {
+    const int ranks = std::max(1, std::atoi(text));
+    int place = 0;
+    MPI_Comm_rank(here, &place);
+    MPI_Comm part = MPI_COMM_NULL;
+    check(MPI_Comm_split(here, place / ranks, 0, &part), "MPI_Comm_split");
+    MPI_Comm_free(&here);
+    here = part;
+  }
+  int leader = self;
+  check(MPI_Bcast(&leader, 1, MPI_INT, 0, here), "MPI_Bcast");
+  MPI_Comm_free(&here);
+  check(MPI_Allgather(&leader, 1, MPI_INT, leaders.data(), 1, MPI_INT, world), "MPI_Allgather");
+  return leaders;
+}
+
 bool mpi_has_started() {
   int started = 0;
   MPI_Initialized(&started);
@@ -121,6 +147,7 @@ Session::Session(int& argc, char**& argv) {
                                       .attached = false,
                                       .serialized = provided >= MPI_THREAD_SERIALIZED,
                                       .concurrent = provided >= MPI_THREAD_MULTIPLE});
+  impl_->traffic = std::make_unique<TrafficCounter>(node_leaders(impl_->world), rank());
 }
 
 Session::Session(const boost::mpi::communicator& ranks) {
@@ -139,6 +166,7 @@ Session::Session(const boost::mpi::communicator& ranks) {
                                   .serialized = provided >= MPI_THREAD_MULTIPLE,
                                   .concurrent = provided >= MPI_THREAD_MULTIPLE});
   MPI_Comm_set_errhandler(impl_->world, MPI_ERRORS_RETURN);
+  impl_->traffic = std::make_unique<TrafficCounter>(node_leaders(impl_->world), rank());
 }
 
 Session::~Session() {
@@ -168,6 +196,8 @@ int Session::rank() const noexcept { return impl_->world.rank(); }
 
 int Session::size() const noexcept { return impl_->world.size(); }
 
+base::Traffic Session::between_nodes() const noexcept { return impl_->traffic->total(); }
+
 void Session::barrier() const {
   MPI_Request request = MPI_REQUEST_NULL;
   check(MPI_Ibarrier(impl_->world, &request), "MPI_Ibarrier");
@@ -175,9 +205,9 @@ void Session::barrier() const {
 }
 
 void Session::progress() const {
-  impl_->serve();
   int ignored = 0;
   check(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, impl_->world, &ignored, MPI_STATUS_IGNORE), "MPI_Iprobe");
+  impl_->serve();  // what has come: MPI takes it in when it is called, and shows it the next time
 }
 
 void Session::abort(base::ExitCode code, std::string_view why) const noexcept {

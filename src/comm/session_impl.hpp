@@ -1,12 +1,15 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include <boost/mpi/communicator.hpp>
 #include <mpi.h>
 
 #include <echelon/comm/session.hpp>
+
+#include "traffic_counter.hpp"
 
 namespace echelon::comm {
 
@@ -21,6 +24,7 @@ struct Session::Impl {
   bool attached = false;
   bool serialized = false;
   bool concurrent = false;  // MPI_THREAD_MULTIPLE
+  std::unique_ptr<TrafficCounter> traffic{};
 
   bool serve() const {
     bool any = false;

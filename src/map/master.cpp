@@ -60,7 +60,7 @@ Master::Master(const comm::Session& session, measure::Account& account, const Op
       inputs_{work.inputs},
       deliveries_{work.deliveries} {
   if (session.size() == 1) {
-    here_ = std::make_unique<Worker>(helper, 0, std::move(environment), account,
+    here_ = std::make_unique<Worker>(helper, session, std::move(environment), account,
                                      [this](comm::Packer& message) { take(0, comm::Unpacker{message.view()}); });
   }
   account_.clock.enter(Phase::wait);
@@ -508,7 +508,7 @@ void Master::abandon() {
 std::vector<measure::Books> Master::end() {
   std::vector<measure::Books> all;
   if (here_) {
-    all.push_back(measure::close(account_, 0, ""));
+    all.push_back(measure::close(account_, 0, session_.between_nodes(), ""));
     return all;
   }
   comm::Packer message;
@@ -530,7 +530,7 @@ std::vector<measure::Books> Master::end() {
       backoff.pause();
     }
   }
-  all.push_back(measure::close(account_, 0, ""));
+  all.push_back(measure::close(account_, 0, session_.between_nodes(), ""));
   for (int rank = 1; rank < session_.size(); ++rank) {
     if (const auto found = books_.find(rank); found != books_.end()) {
       all.push_back(found->second);

@@ -124,7 +124,7 @@ void serve(const comm::Session& session, measure::Account& account, command::Hel
   std::vector<std::string> environment = rank_environment(session);
   comm::Mailbox* mailbox = nullptr;
   const auto send = [&](comm::Packer& message) { mailbox->send(0, message); };
-  worker.emplace(helper, session.rank(), std::move(environment), account, send);
+  worker.emplace(helper, session, std::move(environment), account, send);
   comm::Link link{session, [&](std::uint64_t upto) { return worker->take_back(upto); }};
   mailbox = &link.mailbox();
   auto since = Clock::now();

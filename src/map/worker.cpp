@@ -19,10 +19,14 @@ std::span<std::byte> bytes_of(std::vector<T>& of) {
 
 }  // namespace
 
-Worker::Worker(command::Helper& helper, int rank, std::vector<std::string> environment, measure::Account& account,
-               Send send)
-    : helper_{helper}, rank_{rank}, environment_{std::move(environment)}, account_{account}, send_{std::move(send)} {
-  environment_.push_back(fmt::format("ECHELON_RANK={}", rank));
+Worker::Worker(command::Helper& helper, const comm::Session& session, std::vector<std::string> environment,
+               measure::Account& account, Send send)
+    : helper_{helper},
+      session_{session},
+      environment_{std::move(environment)},
+      account_{account},
+      send_{std::move(send)} {
+  environment_.push_back(fmt::format("ECHELON_RANK={}", session.rank()));
   account_.clock.enter(Phase::wait);
 }
 
@@ -64,7 +68,7 @@ void Worker::take(comm::Unpacker message) {
     case ToWorker::books: {
       comm::Packer out;
       out.put(ToMaster::books);
-      out.put(measure::close(account_, rank_, ""));
+      out.put(measure::close(account_, session_.rank(), session_.between_nodes(), ""));
       send_(out);
       break;
     }

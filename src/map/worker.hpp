@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <echelon/comm/packing.hpp>
+#include <echelon/comm/session.hpp>
 #include <echelon/command/helper.hpp>
 #include <echelon/farm/worker.hpp>
 #include <echelon/measure/account.hpp>
@@ -24,7 +25,8 @@ class Worker {
   using Send = std::function<void(comm::Packer& message)>;
 
   /// `environment`: of all commands of this rank, besides the helper's.
-  Worker(command::Helper& helper, int rank, std::vector<std::string> environment, measure::Account& account, Send send);
+  Worker(command::Helper& helper, const comm::Session& session, std::vector<std::string> environment,
+         measure::Account& account, Send send);
 
   /// A message from the master.
   void take(comm::Unpacker message);
@@ -53,7 +55,7 @@ class Worker {
   [[nodiscard]] std::string last_line(std::uint64_t size) const;
 
   command::Helper& helper_;
-  int rank_;
+  const comm::Session& session_;
   std::vector<std::string> environment_;
   measure::Account& account_;
   Send send_;

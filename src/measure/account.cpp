@@ -5,7 +5,7 @@
 
 namespace echelon::measure {
 
-Books close(Account& account, int rank, std::string isa) {
+Books close(Account& account, int rank, base::Traffic between_nodes, std::string isa) {
   PhaseClock& clock = account.clock;
   clock.enter(Phase::wait);
   const Usage used = usage();
@@ -24,7 +24,9 @@ Books close(Account& account, int rank, std::string isa) {
                      .wait_s = seconds(Phase::wait),
                      .wall_s = clock.wall().count(),
                      .cpu_s = (used.cpu - account.usage_at_start.cpu).count(),
-                     .max_rss_bytes = used.max_rss_bytes},
+                     .max_rss_bytes = used.max_rss_bytes,
+                     .between_nodes_messages = between_nodes.messages,
+                     .between_nodes_bytes = between_nodes.bytes},
           .usable_cpus = usable_cpus(std::numeric_limits<std::uint64_t>::max(), cgroup_cpu_quota(), slurm_cpus()),
           .isa = std::move(isa)};
 }

@@ -72,7 +72,7 @@ bool Server::receive() {
     case ToWorker::books: {
       comm::Packer answer;
       answer.put(ToMaster::books);
-      answer.put(measure::close(account_, session_.rank(), ""));
+      answer.put(measure::close(account_, session_.rank(), session_.between_nodes(), ""));
       link_.mailbox().send(0, answer);
       break;
     }

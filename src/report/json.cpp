@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <stdexcept>
 
 #include <nlohmann/json.hpp>
@@ -70,6 +72,8 @@ void visit_members(auto& rank, Visit visit) requires
   visit("cpu_s", rank.cpu_s);
   visit("max_rss_bytes", rank.max_rss_bytes);
   visit("lost", rank.lost);
+  visit("between_nodes_messages", rank.between_nodes_messages);
+  visit("between_nodes_bytes", rank.between_nodes_bytes);
 }
 
 template <typename Visit>
@@ -106,10 +110,14 @@ Json write_members(const T& from) {
   return object;
 }
 
+/// Members that older records do not have; they keep their defaults.
+constexpr std::array<std::string_view, 2> later{"between_nodes_messages", "between_nodes_bytes"};
+
 template <typename T>
 T read_members(const Json& object) {
   T to;
   visit_members(to, [&](const char* name, auto& member) {
+    if (!object.contains(name) && std::ranges::find(later, name) != later.end()) return;
     const Json& value = object.at(name);
     // get_to() would make a huge count of a negative one.
     if (std::is_same_v<decltype(member), std::uint64_t&> && !value.is_number_unsigned()) {

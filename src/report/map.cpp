@@ -5,6 +5,7 @@
 #include <echelon/report/plural.hpp>
 #include <echelon/report/table.hpp>
 
+#include "between_nodes.hpp"
 #include "printable.hpp"
 #include "seconds.hpp"
 
@@ -45,6 +46,7 @@ std::string map_summary(const measure::Record& record) {
                fmt::format("{:.0f}", all_s > 0 ? 100 * rank.compute_s / all_s : 0), rank.lost ? "lost" : ""});
   }
   text += '\n' + table.text();
+  if (const std::string between = between_nodes(record); !between.empty()) text += '\n' + between;
   if (const auto& stopped = measure::get<std::string>(result, "stopped"); !stopped.empty()) {
     text +=
         fmt::format("\n{}{}\n", stopped, measure::get<bool>(result, "unfinished") ? "; what is left was not run" : "");

@@ -4,6 +4,7 @@
 
 #include <echelon/report/table.hpp>
 
+#include "between_nodes.hpp"
 #include "headlines.hpp"
 #include "seconds.hpp"
 
@@ -48,10 +49,13 @@ std::string run_table(const measure::Record& record) {
     table.add(std::move(cells));
   }
   text += '\n' + table.text();
-  if (!computes) return text;
+  const std::string between = between_nodes(record);
+  if (!computes) return between.empty() ? text : text + '\n' + between;
   const measure::Efficiency& e = record.efficiency;
-  return text + fmt::format("\nload balance {:.3f}   communication efficiency {:.3f}   parallel efficiency {:.3f}\n",
-                            e.load_balance, e.communication, e.parallel);
+  return text +
+         fmt::format("\nload balance {:.3f}   communication efficiency {:.3f}   parallel efficiency {:.3f}\n",
+                     e.load_balance, e.communication, e.parallel) +
+         between;
 }
 
 }  // namespace echelon::report

@@ -230,7 +230,7 @@ Plan plan_from_json(std::string_view text, const Plan& otherwise) {
   }
 }
 
-std::string difference(const Plan& before, const Plan& now) {
+std::string difference(const Plan& before, const Plan& now, std::string_view in_before, std::string_view in_now) {
   std::vector<std::pair<std::string, std::string>> old_members;
   visit_members(before, [&](const char* name, const auto& member) { old_members.emplace_back(name, shown(member)); });
   std::string text;
@@ -239,7 +239,7 @@ std::string difference(const Plan& before, const Plan& now) {
     const std::string& old = old_members[at++].second;
     const std::string value = shown(member);
     if (value == old || std::string_view{name} == "folder") return;
-    text += fmt::format("{}{} ({} before, {} now)", text.empty() ? "" : ", ", name, old, value);
+    text += fmt::format("{}{} ({} {}, {} {})", text.empty() ? "" : ", ", name, old, in_before, value, in_now);
   });
   return text;
 }

@@ -10,7 +10,7 @@ namespace echelon::workloads {
 measure::Record close(const comm::Session& session, Account& account, const std::vector<std::string>& argv,
                       Outcome outcome) {
   comm::Packer mine;
-  mine.put(measure::close(account, session.rank(), outcome.isa));
+  mine.put(measure::close(account, session.rank(), session.between_nodes(), outcome.isa));
   const auto* bytes = reinterpret_cast<const char*>(mine.view().data());
   const std::vector<std::string> all = comm::gather(session, std::string(bytes, mine.size()));
   if (!session.is_master()) return {};

@@ -11,6 +11,8 @@
 
 #include <echelon/comm/collectives.hpp>
 #include <echelon/comm/counter.hpp>
+#include <echelon/comm/nodes.hpp>
+#include <echelon/schedule/node_pieces.hpp>
 #include <echelon/workloads/pi.hpp>
 
 namespace echelon::workloads {
@@ -71,7 +73,7 @@ class Worker {
   }
 
  private:
-  void add(std::uint64_t first, std::uint64_t count, ExactSum& sum) const {
+  void add(std::uint64_t first, std::uint64_t count, ExactSum& sum) {
     // How long another rank's claim may wait for a master that computes, where the network needs its help.
     constexpr std::chrono::microseconds longest_silence{100};
     std::exception_ptr failure;  // must not leave the parallel region
@@ -79,13 +81,12 @@ class Worker {
     {
       ExactSum mine;
       const bool serves = serves_others_ && omp_get_thread_num() == 0;  // the thread that MPI knows
-      Clock::time_point served = Clock::now();
 #pragma omp for schedule(static) nowait
       for (std::uint64_t i = 0; i < count; ++i) {
         rule_.add(first + i, 1, mine);
         if (!serves) continue;
-        if (const Clock::time_point now = Clock::now(); now - served > longest_silence) {
-          served = now;
+        if (const Clock::time_point now = Clock::now(); now - served_ > longest_silence) {
+          served_ = now;
           try {
             session_.progress();
           } catch (...) {
@@ -105,6 +106,7 @@ class Worker {
   bool serves_others_;
   const Progress& progress_;
   std::uint64_t slice_;
+  Clock::time_point served_{};  // chunks may be shorter than the longest silence
 };
 
 /// Everything that stays the same from one repetition to the next.
@@ -197,7 +199,15 @@ measure::Record run_pi(const comm::Session& session, Account& account, const std
   chunk_blocks = std::max(chunk_blocks, options.threads);  // a block for each thread at least
 
   std::optional<comm::Counter> counter;
-  if (options.schedule != Schedule::fixed) counter.emplace(session);
+  if (options.schedule != Schedule::fixed) {
+    const auto nodes = static_cast<std::uint64_t>(comm::Nodes::of(session).count());
+    const schedule::NodePieces pieces{options.schedule, rule.blocks(), ranks, chunk_blocks, nodes};
+    if (pieces.pay()) {
+      counter.emplace(session, [pieces](std::uint64_t number) { return pieces.at(number); });
+    } else {
+      counter.emplace(session);
+    }
+  }
   std::vector<double> repetitions_s;
   std::vector<double> values;
   {

@@ -1,5 +1,7 @@
 // Measures the pool, one thing a run, and prints the figures that pool.sh collects, a name and a number a line:
-//     pool_bench -n 3 noop TASKS CHUNK           tasks a second of map over tasks that do nothing; CHUNK 0: the default
+//     pool_bench -n 3 noop TASKS CHUNK           tasks a second of map over tasks that do nothing; CHUNK 0: the
+//     default;
+//                                                and messages between nodes a task, where there are several
 //     pool_bench -n 2 apply CALLS                microseconds from a call to its result
 //     pool_bench -n 3 idle SECONDS               CPU of all ranks while their workers sleep through tasks of 100 ms
 //     pool_bench -n 2 memory TASKS               growth of the master over tasks that are made and taken one by one
@@ -75,6 +77,9 @@ void noop(echelon::Pool& pool, std::uint64_t tasks, std::uint64_t chunk) {
   const std::vector<int> ys = pool.map(same, xs, options);
   print("tasks_a_second", static_cast<double>(tasks) / seconds_since(begin));
   print("master_ns_a_task", (own_cpu_s() - cpu_before_s) / static_cast<double>(tasks) * 1e9);
+  std::uint64_t messages = 0;
+  for (const auto& rank : pool.report().ranks) messages += rank.between_nodes_messages;
+  print("between_nodes_messages_a_task", static_cast<double>(messages) / (1.1 * static_cast<double>(tasks)));
   if (ys != xs) throw std::runtime_error("a wrong result");
 }
 

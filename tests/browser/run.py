@@ -77,8 +77,10 @@ class Suite:
               d.querySelectorAll('table caption').length > 0 && d.querySelectorAll('thead th[scope=col]').length > 1
               && d.querySelectorAll('tbody th[scope=row]').length > 0)), 200)); })()""")
         check(len(tables) == len(expected) and all(tables), "every chart's table has caption, heads and rows: %s" % tables)
-        check(page.run("document.querySelectorAll('#ranks-6')[0].closest('figure').querySelectorAll('tbody tr').length") == 64,
-              "the table of 64 ranks has 64 rows")
+        rows = "[...document.querySelectorAll('#ranks-6')[0].closest('figure').querySelectorAll('table')].map(t => t.querySelectorAll('tbody tr').length)"
+        check(page.run(rows) == [4, 64], "64 ranks are on 4 nodes: %s" % page.run(rows))
+        nodes = page.run("[...document.querySelectorAll('#ranks-6')[0].closest('figure').querySelector('table').querySelectorAll('tbody tr')].map(r => r.cells[0].textContent + ' ' + r.cells[1].textContent)")
+        check(nodes == ["node%d 16" % i for i in (1, 2, 3, 4)], "each with its ranks: %s" % nodes)
         page.run("document.querySelectorAll('details').forEach(d => d.open = false)")
         text = page.run("document.body.innerText")
         for words in ("oversubscription: 64 ranks", "echelon study --ranks 1,2,4", "no route to host", "AMD EPYC", "tabular",

@@ -47,6 +47,8 @@ TEST_F(two_nodes, rank_on_another_node_takes_part) {
   EXPECT_EQ(record["context"]["ranks"], 2);
   EXPECT_EQ(record["context"]["launcher"], "echelon");
   EXPECT_GT(record["ranks"][1]["items"], 0);
+  EXPECT_GT(record["ranks"][1]["between_nodes_messages"], 0);
+  EXPECT_GT(record["ranks"][1]["between_nodes_bytes"], 0);
 }
 
 TEST_F(two_nodes, chunks_are_claimed_over_the_network) {

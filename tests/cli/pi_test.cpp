@@ -125,8 +125,9 @@ void expect_record(const json& record, std::uint64_t ranks, std::uint64_t points
   std::uint64_t items = 0;
   std::uint64_t next = 0;
   for (const json& rank : record["ranks"]) {
-    expect_members(rank, {"rank", "host", "cpus", "role", "tasks", "items", "startup_s", "compute_s", "communicate_s",
-                          "wait_s", "wall_s", "cpu_s", "max_rss_bytes", "lost"});
+    expect_members(
+        rank, {"rank", "host", "cpus", "role", "tasks", "items", "startup_s", "compute_s", "communicate_s", "wait_s",
+               "wall_s", "cpu_s", "max_rss_bytes", "lost", "between_nodes_messages", "between_nodes_bytes"});
     EXPECT_EQ(rank["rank"], next++);
     const auto seconds = [&](const char* name) { return rank[name].get<double>(); };
     const double sum = seconds("startup_s") + seconds("compute_s") + seconds("communicate_s") + seconds("wait_s");

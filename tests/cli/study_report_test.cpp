@@ -155,6 +155,26 @@ TEST_F(study_report, others_figures_stand_beside_it) {
   }
 }
 
+/// As the jobs of jobs/slurm/submit_study.sh make them.
+TEST_F(study_report, of_several_studies_is_as_of_one) {
+  study("small", {"--ranks", "1,2", "--repeat", "6"}, {"sleep", "0.02"});
+  study("large", {"--ranks", "2,4", "--repeat", "7", "--warmup", "0"}, {"sleep", "0.02"});
+  const Outcome outcome = run({"report", "--out", "all", "small", "large"});
+  ASSERT_EQ(outcome.exit_code, 0) << outcome;
+  EXPECT_EQ(outcome.err, "");
+  EXPECT_THAT(outcome.out,
+              AllOf(StartsWith("sleep 0.02\nStrong scaling, speedup against 1 rank on 1 node ("),
+                    HasSubstr("; n = 6 to 13 runs\na point\n"), HasSubstr("\nechelon report small large\n"),
+                    ContainsRegex("\n +1 +1 +1 +6 "), ContainsRegex("\n +1 +2 +1 +13 "),
+                    ContainsRegex("\n +1 +4 +1 +7 "), ContainsRegex("\nnotes:\n  - small: echelon study --ranks 1,2 "),
+                    HasSubstr("\n  - large: echelon study --ranks 2,4 ")));
+  EXPECT_THAT(files("all"), testing::Contains("report.html"));
+  EXPECT_FALSE(fs::exists(folder.path() / "small/report/all"));
+  const std::vector<std::string> tidy = lines(read("all/tidy.csv"));
+  ASSERT_EQ(tidy.size(), 1U + 14 + 14);
+  EXPECT_THAT(tidy.back(), StartsWith("28,")) << "runs are counted anew";
+}
+
 TEST_F(study_report, studies_are_compared_by_points) {
   study("a", {"--ranks", "1,2,4", "--repeat", "7", "--warmup", "0"}, {"sleep", "0.02"});
   study("b", {"--ranks", "1,2,3", "--repeat", "7", "--warmup", "0"}, {"sh", "-c", "sleep 0.$((RANKS * 2))"});
@@ -184,7 +204,10 @@ TEST_F(study_report, what_cannot_be_is_refused_in_one_line) {
       {{"compare", "no", "a"}, "'no' has no study"},
       {{"compare", "a", "b"}, "no point in common"},
       {{"compare", "a", "weak"}, "do not scale alike"},
-      {{"report", "a", "b"}, "echelon compare"},
+      {{"report", "a", "b"}, "--out: the report of several studies"},
+      {{"report", "--out", "x", "a", "weak"}, "weak (none in 'a', 'p' in 'weak')"},
+      {{"report", "--out", "x", "a", "none"}, "'none' has no study"},
+      {{"report", "--out", "x", "a", "./a/"}, "'./a/' is given twice"},
       {{"report", "a", "--out", "file"}, "--out"},
       {{"report", "a", "--beside", "none"}, "cannot read 'none'; give a CSV file"},
       {{"report", "a", "--beside", "head"}, "--beside: 'head': it has no figures"},

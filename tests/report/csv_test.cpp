@@ -33,7 +33,9 @@ measure::Record small_record() {
                      .wall_s = 4.5,
                      .cpu_s = 0.30000000000000004,
                      .max_rss_bytes = 1024,
-                     .lost = true};
+                     .lost = true,
+                     .between_nodes_messages = 7,
+                     .between_nodes_bytes = 560};
   return record;
 }
 
@@ -71,10 +73,10 @@ std::vector<std::vector<std::string>> parse(const std::string& csv) {
 TEST(csv, whole_text_is_as_documented) {
   EXPECT_EQ(to_csv(small_record()),
             "started_at,command,ranks,launcher,points,schedule,rank,host,cpus,role,tasks,items,startup_s,compute_s,"
-            "communicate_s,wait_s,wall_s,cpu_s,max_rss_bytes,lost\n"
-            "2026-11-21T08:15:30Z,pi,2,mpirun,1000,static,0,a,0,master,1,500,0,0,0,0,0.5,0,0,false\n"
+            "communicate_s,wait_s,wall_s,cpu_s,max_rss_bytes,lost,between_nodes_messages,between_nodes_bytes\n"
+            "2026-11-21T08:15:30Z,pi,2,mpirun,1000,static,0,a,0,master,1,500,0,0,0,0,0.5,0,0,false,0,0\n"
             "2026-11-21T08:15:30Z,pi,2,mpirun,1000,static,1,b,\"0-1,4\",worker,2,600,0.25,1e-07,0.1,3,4.5,"
-            "0.30000000000000004,1024,true\n");
+            "0.30000000000000004,1024,true,7,560\n");
 }
 
 TEST(csv, every_row_has_as_many_cells_as_the_head) {

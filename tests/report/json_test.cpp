@@ -62,7 +62,9 @@ measure::Record full_record() {
                            .wall_s = 0.9375,
                            .cpu_s = 2.75,
                            .max_rss_bytes = 123456789,
-                           .lost = true};
+                           .lost = true,
+                           .between_nodes_messages = 12,
+                           .between_nodes_bytes = 34567};
   r.ranks = {measure::RankRecord{}, rank};
   r.efficiency = {0.75, 0.8, 0.6};
   return r;
@@ -83,6 +85,8 @@ void expect_equal(const measure::RankRecord& a, const measure::RankRecord& b) {
   EXPECT_EQ(a.cpu_s, b.cpu_s);
   EXPECT_EQ(a.max_rss_bytes, b.max_rss_bytes);
   EXPECT_EQ(a.lost, b.lost);
+  EXPECT_EQ(a.between_nodes_messages, b.between_nodes_messages);
+  EXPECT_EQ(a.between_nodes_bytes, b.between_nodes_bytes);
 }
 
 void expect_equal(const measure::Record& a, const measure::Record& b) {
@@ -133,6 +137,19 @@ std::string refusal(const std::string& text) {
   } catch (const std::runtime_error& e) {
     return e.what();
   }
+}
+
+TEST(json, older_record_says_nothing_of_what_went_between_nodes) {
+  std::string text = to_json(full_record());
+  for (const char* name : {"between_nodes_messages", "between_nodes_bytes"}) {
+    for (std::size_t at = text.find(name); at != std::string::npos; at = text.find(name)) {
+      const std::size_t comma = text.rfind(',', at);
+      text.erase(comma, text.find_first_of(",\n", at) - comma);
+    }
+  }
+  measure::Record record = full_record();
+  record.ranks[1].between_nodes_messages = record.ranks[1].between_nodes_bytes = 0;
+  expect_equal(from_json(text), record);
 }
 
 TEST(json, full_record_comes_back) {

@@ -82,6 +82,13 @@ TEST(map_summary, whole_text_is_as_documented) {
             "   2  b       2      2400  2.0000  0.5000      80\n");
 }
 
+TEST(map_summary, what_went_between_nodes_follows_the_table) {
+  MapRun run;
+  run.ranks[0].between_nodes_messages = 1;
+  run.ranks[0].between_nodes_bytes = 100;
+  EXPECT_THAT(summary(run), testing::EndsWith("80\n\nbetween nodes: 1 message, 100 bytes\n"));
+}
+
 TEST(map_summary, without_tasks_is_zeros) {
   MapRun run{.succeeded = 0, .time_s = 0, .tasks_per_s = 0, .utilisation = 0};
   run.ranks = {{.rank = 0, .host = "a", .cpus = "0", .role = "master"}};

@@ -126,6 +126,17 @@ TEST(run_table, whole_text_is_as_documented) {
             "load balance 0.750   communication efficiency 0.800   parallel efficiency 0.600\n");
 }
 
+TEST(run_table, what_went_between_nodes_is_the_last_line) {
+  measure::Record record = pi_record();
+  record.ranks[0].between_nodes_messages = 1200;
+  record.ranks[0].between_nodes_bytes = 56 * 1024;
+  record.ranks[1].between_nodes_messages = 34;
+  EXPECT_TRUE(run_table(record).ends_with("parallel efficiency 0.600\nbetween nodes: 1234 messages, 56 KiB\n"));
+  record.ranks[0].compute_s = 0;
+  record.ranks[1].between_nodes_bytes = 512;
+  EXPECT_TRUE(run_table(record).ends_with("  0\n\nbetween nodes: 1234 messages, 56.5 KiB\n")) << run_table(record);
+}
+
 TEST(run_table, one_repetition_has_no_median) {
   measure::Record record = pi_record();
   record.repetitions_s = {0.5};

@@ -48,17 +48,19 @@ TEST(tidy_csv, warm_ups_that_succeeded_are_not_counted_as_repetitions) {
 TEST(tidy_csv, a_line_a_rank_of_each_record_by_points) {
   StudyView view = amdahl_view();
   view.records[2]->ranks[1].lost = true;
+  view.records[2]->ranks[1].between_nodes_messages = 3;
+  view.records[2]->ranks[1].between_nodes_bytes = 24;
   EXPECT_EQ(ranks_csv(view),
             "ranks,threads,nodes,started_at,rank,host,cpus,role,tasks,items,startup_s,compute_s,communicate_s,wait_s,"
-            "wall_s,cpu_s,max_rss_bytes,lost\n"
-            "1,1,1,2026-11-21T08:00:00Z,0,node1,\"0-1,4\",master,2,100,0.25,4,0.5,0.5,5.25,5,1024,false\n"
-            "2,1,1,2026-11-21T08:00:00Z,0,node1,\"0-1,4\",master,2,100,0.25,4,0.5,0.5,5.25,5,1024,false\n"
-            "2,1,1,2026-11-21T08:00:00Z,1,node2,\"0-1,4\",worker,2,101,0.25,4,0.5,0.5,5.25,5,1024,true\n");
+            "wall_s,cpu_s,max_rss_bytes,lost,between_nodes_messages,between_nodes_bytes\n"
+            "1,1,1,2026-11-21T08:00:00Z,0,node1,\"0-1,4\",master,2,100,0.25,4,0.5,0.5,5.25,5,1024,false,0,0\n"
+            "2,1,1,2026-11-21T08:00:00Z,0,node1,\"0-1,4\",master,2,100,0.25,4,0.5,0.5,5.25,5,1024,false,0,0\n"
+            "2,1,1,2026-11-21T08:00:00Z,1,node2,\"0-1,4\",worker,2,101,0.25,4,0.5,0.5,5.25,5,1024,true,3,24\n");
 }
 
 TEST(tidy_csv, nothing_leaves_the_heads) {
   EXPECT_THAT(tidy_csv({}), testing::EndsWith(",error\n"));
-  EXPECT_THAT(ranks_csv({}), testing::EndsWith(",lost\n"));
+  EXPECT_THAT(ranks_csv({}), testing::EndsWith(",lost,between_nodes_messages,between_nodes_bytes\n"));
 }
 
 }  // namespace

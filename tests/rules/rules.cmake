@@ -13,7 +13,8 @@ target_compile_options(rules_headers PRIVATE -O0 -Werror)
 
 # The scripts.
 file(GLOB scripts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/jobs/*.sh ${PROJECT_SOURCE_DIR}/tests/*.sh
-     ${PROJECT_SOURCE_DIR}/tests/bench/*.sh ${PROJECT_SOURCE_DIR}/tests/cluster/*.sh
+     ${PROJECT_SOURCE_DIR}/jobs/slurm/*.sh ${PROJECT_SOURCE_DIR}/jobs/slurm/*.sbatch
+     ${PROJECT_SOURCE_DIR}/jobs/systems/*.env ${PROJECT_SOURCE_DIR}/tests/bench/*.sh ${PROJECT_SOURCE_DIR}/tests/cluster/*.sh
      ${PROJECT_SOURCE_DIR}/.ci/run)
 find_program(SHELLCHECK shellcheck)
 if(SHELLCHECK)

@@ -17,6 +17,7 @@
 #include <gtest/gtest.h>
 
 #include <echelon/comm/collectives.hpp>
+#include <echelon/comm/nodes.hpp>
 #include <echelon/measure/machine.hpp>
 #include <echelon/workloads/pi.hpp>
 
@@ -278,6 +279,44 @@ TEST(pi, dynamic_gives_chunks_of_whole_blocks) {
     chunks += rank.tasks;
   }
   EXPECT_EQ(chunks, 16U);
+}
+
+/// Messages that all ranks sent to other nodes meanwhile, on the master. Collective.
+std::uint64_t messages_between_nodes(const PiOptions& options) {
+  const std::uint64_t before = session().between_nodes().messages;
+  (void)run(options);
+  std::uint64_t sum = 0;
+  for (const std::uint64_t mine : comm::gather(session(), session().between_nodes().messages - before)) sum += mine;
+  return sum;
+}
+
+TEST(pi, nodes_claim_many_chunks_by_few_messages) {
+  const bool is_one_node = comm::Nodes::of(session()).is_one();
+  const auto nodes = static_cast<std::uint64_t>(comm::Nodes::of(session()).count());
+  const auto ranks = static_cast<std::uint64_t>(session().size());
+  // 2000 chunks: at most 4M (ln(2000 / 4M) + 2) pieces, and a question behind the end for each node, all with answers.
+  const double four = 4 * static_cast<double>(nodes);
+  const double claims = four * (std::log(2000 / four) + 2) + static_cast<double>(nodes);
+  const std::uint64_t messages = messages_between_nodes({.points = std::uint64_t{2000} << 15,
+                                                         .kernel = Kernel::direct,
+                                                         .schedule = Schedule::dynamic,
+                                                         .block = 1 << 15,
+                                                         .chunk = 1 << 15});
+  if (!session().is_master()) return;
+  EXPECT_EQ(messages > 0, !is_one_node);
+  // Beside these, each rank tells all others where its node's memory is, and gives the master what it has found.
+  EXPECT_LE(static_cast<double>(messages), 2 * claims + static_cast<double>(2 * ranks * ranks + 8 * ranks));
+}
+
+TEST(pi, nothing_goes_between_nodes_where_there_is_one) {
+  if (!comm::Nodes::of(session()).is_one()) return;
+  for (const Schedule schedule : schedule::all_schedules()) {
+    const Record record = run({.points = 100'000, .schedule = schedule, .block = 1000});
+    for (const RankRecord& rank : record.ranks) {
+      EXPECT_EQ(rank.between_nodes_messages, 0U);
+      EXPECT_EQ(rank.between_nodes_bytes, 0U);
+    }
+  }
 }
 
 TEST(pi, progress_reaches_the_master_only_and_ends_at_the_whole) {

@@ -1,26 +1,28 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include <echelon/comm/session.hpp>
 
 namespace echelon::comm {
 
-/// One number, kept by the master, that any rank takes and raises at once: 0, 1, 2, ... each once.
+/// One number that any rank takes and raises at once: 0, 1, 2, ... each once, and to each rank in rising order.
 ///
-/// Within a node, and over networks with one-sided communication, this is MPI_Fetch_and_op (about 1 us on shared
-/// memory). Where Open MPI has no window for the network (Debian's over TCP), ranks ask the master by message.
+/// It lies in the memory of the master's node, whose ranks take it there. Ranks of other nodes ask the master by
+/// message: each for itself, or, where it is told how large pieces are, a node at once for several numbers, which its
+/// ranks share in memory of their own.
 ///
-/// Either way the master may have to be inside Echelon for a claim to be answered: one that computes calls
-/// Session::progress() every so often, and after the last next() all ranks pass Session::barrier() before any other
-/// collective operation.
+/// The master has to be inside Echelon for a message to be answered: one that computes calls Session::progress() every
+/// so often, and after the last next() all ranks pass Session::barrier() before any other collective operation.
 class Counter {
  public:
-  enum class Path { fastest, messages };
+  /// How many numbers, from `first` on, a node takes at once; 1 or more. Called on the master.
+  using Piece = std::function<std::uint64_t(std::uint64_t first)>;
 
-  /// Collective.
-  explicit Counter(const Session& session, Path path = Path::fastest);
+  /// Collective. Throws std::runtime_error where ranks cannot share memory.
+  explicit Counter(const Session& session, Piece piece = {});
   /// Collective, but for a rank that is leaving by an exception: its session is about to be aborted.
   ~Counter();
   Counter(const Counter&) = delete;

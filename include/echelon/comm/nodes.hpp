@@ -29,6 +29,7 @@ class Nodes {
   /// The lowest rank of the node of `rank`.
   [[nodiscard]] int leader(int rank) const { return leaders_[static_cast<std::size_t>(rank)]; }
   [[nodiscard]] bool is_here(int rank) const { return leader(rank) == leader(self_); }
+  [[nodiscard]] int count() const noexcept { return count_; }
   [[nodiscard]] bool is_one() const noexcept { return count_ == 1; }
   /// This node has more ranks than CPUs that they may use: who waits yields at once.
   [[nodiscard]] bool is_crowded() const noexcept { return crowded_; }

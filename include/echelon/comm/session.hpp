@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <echelon/base/error.hpp>
+#include <echelon/base/traffic.hpp>
 
 namespace boost::mpi {
 class communicator;
@@ -53,6 +54,11 @@ class Session {
 
   /// Lets MPI serve other ranks' requests that need this one; cheap enough to be called every 100 us.
   void progress() const;
+
+  /// What this rank has sent to ranks of other nodes, which do not share its memory: messages as they are given to
+  /// MPI, and of a collective operation its data, but what is for all ranks once for each other node, whatever way MPI
+  /// takes. Not in it: MPI's own protocol, barriers, agreements, heartbeats, and what is written to files.
+  [[nodiscard]] base::Traffic between_nodes() const noexcept;
 
   /// Says why on standard error, naming this rank and its host, and ends all ranks. Any rank may call it.
   [[noreturn]] void abort(base::ExitCode code, std::string_view why) const noexcept;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include <echelon/base/traffic.hpp>
 #include <echelon/measure/machine.hpp>
 #include <echelon/measure/phase_clock.hpp>
 #include <echelon/measure/record.hpp>
@@ -31,7 +32,7 @@ struct Books {
   }
 };
 
-/// Ends the present phase; nothing is counted from there on.
-[[nodiscard]] Books close(Account& account, int rank, std::string isa);
+/// Ends the present phase; nothing is counted from there on. `between_nodes`: what the rank sent to other nodes.
+[[nodiscard]] Books close(Account& account, int rank, base::Traffic between_nodes, std::string isa);
 
 }  // namespace echelon::measure

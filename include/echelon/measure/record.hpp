@@ -33,12 +33,15 @@ struct RankRecord {
   double cpu_s = 0;  ///< of all its threads, since main()
   std::uint64_t max_rss_bytes = 0;
   bool lost = false;  ///< it did not live to the end; its figures are what the master knew of it
+  /// What it sent to ranks of other nodes, as comm::Session::between_nodes() counts; 0 in older records.
+  std::uint64_t between_nodes_messages = 0;
+  std::uint64_t between_nodes_bytes = 0;
 
   /// For Boost.Serialization's archives.
   template <typename Archive>
   void serialize(Archive& archive, unsigned /*version*/) {
     archive& rank& host& cpus& role& tasks& items& startup_s& compute_s& communicate_s& wait_s& wall_s& cpu_s&
-        max_rss_bytes& lost;
+        max_rss_bytes& lost& between_nodes_messages& between_nodes_bytes;
   }
 };
 

@@ -53,6 +53,7 @@ void check(const Plan& plan);
 [[nodiscard]] Plan plan_from_json(std::string_view text, const Plan& otherwise = {});
 
 /// What is not the same, as in "ranks (1,2 before, 1,2,4 now)"; empty where nothing. `folder` may differ.
-[[nodiscard]] std::string difference(const Plan& before, const Plan& now);
+[[nodiscard]] std::string difference(const Plan& before, const Plan& now, std::string_view in_before = "before",
+                                     std::string_view in_now = "now");
 
 }  // namespace echelon::study

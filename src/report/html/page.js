@@ -551,14 +551,61 @@
   const mostBars = 64;
   const texts = column => Array.isArray(column) ? column : column ? column.index.map(i => column.values[i]) : [];
 
+  const byName = (a, b) => a.localeCompare(b, "en", {numeric: true});
+
+  /// The ranks of a record by the names of their hosts, as in rack2-node7: lines of { name, depth, ranks } for each part
+  /// that several hosts share, and below it each host.
+  function nodesOf(ranks) {
+    const tree = new Map();
+    texts(ranks.host).forEach((host, rank) => {
+      const parts = host.match(/[^-._]+[-._]*/g) ?? [host];
+      let level = tree;
+      parts.forEach((part, i) => {
+        if (!level.has(part)) level.set(part, {ranks: [], below: new Map()});
+        level.get(part).ranks.push(rank);
+        level = level.get(part).below;
+      });
+    });
+    const lines = [];
+    const walk = (level, begin, depth) => [...level].sort((a, b) => byName(a[0], b[0])).forEach(([part, {ranks, below}]) => {
+      let name = begin + part;
+      while (below.size === 1) {
+        const [next, one] = [...below][0];
+        name += next;
+        below = one.below;
+      }
+      lines.push({name: below.size ? name + "…" : name, depth, ranks});
+      walk(below, name, depth + 1);
+    });
+    walk(tree, "", 0);
+    return lines;
+  }
+
+  function nodeTable(ranks) {
+    const column = key => (ranks[key + "_s"] ?? []).map(v => Number.isFinite(number(v)) ? number(v) : 0);
+    const of = phases.map(([key]) => column(key));
+    const mean = (values, at) => at.reduce((sum, i) => sum + (values[i] ?? 0), 0) / at.length;
+    const most = (values, at) => Math.max(...at.map(i => values[i] ?? 0));
+    return table("Ranks by node, means in s; balance: mean over longest compute time",
+                 [{head: "node", text: true}, {head: "ranks"}, ...phases.map(([, name]) => ({head: name})), {head: "balance"}],
+                 nodesOf(ranks).map(({name, depth, ranks: at}) => ["\u00a0\u00a0".repeat(depth) + short(name, 40), at.length, ...of.map(values => figure(mean(values, at))),
+                                                                   most(of[1], at) > 0 ? factor(mean(of[1], at) / most(of[1], at)) : none]));
+  }
+
   /// Of a record the bars of its chart: the ranks, or where there are more than fit, groups of them by compute time.
   function bars(ranks) {
     const n = ranks.rank.length, name = texts(ranks.host);
     const seconds = phases.map(([key]) => (ranks[key + "_s"] ?? []).map(v => Number.isFinite(number(v)) ? number(v) : 0));
-    if (n <= mostBars) return {
-      labels: ranks.rank.map(r => String(r)), seconds,
-      titles: ranks.rank.map((r, i) => `rank ${r} on ${short(name[i], 40)}${ranks.lost?.[i] ? " (lost)" : ""}`),
-    };
+    if (n <= mostBars) {
+      // By node, whose first rank has its name.
+      const several = new Set(name).size > 1;
+      const at = ranks.rank.map((_, i) => i).sort((a, b) => (several ? byName(name[a], name[b]) : 0) || ranks.rank[a] - ranks.rank[b]);
+      return {
+        labels: at.map((i, k) => several && (k === 0 || name[at[k - 1]] !== name[i]) ? `${short(name[i], 14)}  ${ranks.rank[i]}` : String(ranks.rank[i])),
+        seconds: seconds.map(column => at.map(i => column[i] ?? 0)),
+        titles: at.map(i => `rank ${ranks.rank[i]} on ${short(name[i], 40)}${ranks.lost?.[i] ? " (lost)" : ""}`),
+      };
+    }
     const order = ranks.rank.map((_, i) => i).sort((a, b) => seconds[1][b] - seconds[1][a]);
     const edges = Array.from({length: mostBars + 1}, (_, i) => Math.round(i * n / mostBars));
     const bins = edges.slice(1).map((end, i) => order.slice(edges[i], end));
@@ -622,10 +669,14 @@
           config: () => phaseBars(view, "seconds", view.grouped ? "ranks, longest compute first" : "rank", seconds),
           rows: () => {
             const r = record.ranks, host = texts(r.host), cpus = texts(r.cpus), role = texts(r.role);
-            return table("Every rank, s", [{head: "rank"}, {head: "host", text: true}, {head: "CPUs", text: true}, {head: "role", text: true}, {head: "tasks"}, {head: "items"},
-                                           ...phases.map(([, name]) => ({head: name})), {head: "wall"}, {head: "CPU"}, {head: "memory MiB"}, {head: "lost"}],
+            const between = r.between_nodes_messages?.some(n => number(n) > 0);
+            const every = table("Every rank, s", [{head: "rank"}, {head: "host", text: true}, {head: "CPUs", text: true}, {head: "role", text: true}, {head: "tasks"}, {head: "items"},
+                                           ...phases.map(([, name]) => ({head: name})), {head: "wall"}, {head: "CPU"}, {head: "memory MiB"}, {head: "lost"},
+                                           ...(between ? [{head: "messages between nodes"}, {head: "KiB between nodes"}] : [])],
               r.rank.map((rank, k) => [rank, host[k] ?? none, cpus[k] ?? none, role[k] ?? none, r.tasks?.[k] ?? none, r.items?.[k] ?? none, ...phases.map(([key]) => figure(r[key + "_s"]?.[k])),
-                                       figure(r.wall_s?.[k]), figure(r.cpu_s?.[k]), figure((number(r.max_rss_bytes?.[k])) / 1048576, 3), r.lost?.[k] ? "lost" : ""]));
+                                       figure(r.wall_s?.[k]), figure(r.cpu_s?.[k]), figure((number(r.max_rss_bytes?.[k])) / 1048576, 3), r.lost?.[k] ? "lost" : "",
+                                       ...(between ? [r.between_nodes_messages[k] ?? none, figure(number(r.between_nodes_bytes?.[k]) / 1024, 3)] : [])]));
+            return new Set(host).size > 1 ? make("div", {}, nodeTable(r), every) : every;
           },
         });
       });
