@@ -122,8 +122,8 @@ std::vector<std::string> gather(const Session& session, const std::string& mine)
   // MPI reads these, too, until it is done.
   auto* const counts = new std::pair{sizes, begins};
   run(session, "MPI_Igatherv", buffers, [&](MPI_Comm world, MPI_Request* request) {
-    return MPI_Igatherv(buffers->sent.data(), size, MPI_BYTE, buffers->received.data(),
-                        counts->first.data(), counts->second.data(), MPI_BYTE, master, world, request);
+    return MPI_Igatherv(buffers->sent.data(), size, MPI_BYTE, buffers->received.data(), counts->first.data(),
+                        counts->second.data(), MPI_BYTE, master, world, request);
   });
   delete counts;
   std::vector<std::string> all;

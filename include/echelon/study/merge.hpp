@@ -11,7 +11,7 @@ namespace echelon::study {
 /// A study, as its folder has it.
 struct Kept {
   std::string folder;
-  Plan plan;
+  Plan plan = {};
   std::vector<Run> runs = {};
 };
 
