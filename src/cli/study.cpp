@@ -189,6 +189,7 @@ ExitCode run(const StudyCommand& command) {
       .utc_now = measure::utc_now,
       .host = measure::host_name(),
       .cpus_allowed = measure::usable_cpus(),
+      .nodes = [](const study::Point& point) { return launch::nodes_for(point.ranks, point.threads); },
       .read_record = report::from_json,
       .progress = [&](const Schedule& schedule) { watcher.update(schedule); },
   };

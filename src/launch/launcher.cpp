@@ -484,6 +484,11 @@ std::uint64_t ranks_for_all(std::uint64_t threads) {
   return std::max<std::uint64_t>(measure::usable_cpus() / threads, 1);
 }
 
+std::uint64_t nodes_for(std::uint64_t ranks, std::uint64_t threads) {
+  const auto slurm = measure::slurm_allocation();
+  return slurm ? slurm->nodes_for(ranks, threads) : 1;
+}
+
 bool srun_serves() {
   static const bool serves = [] {
     std::FILE* const answer = popen("{ srun --mpi=list; scontrol show config; } 2>&1", "r");

@@ -56,16 +56,6 @@ bool has_too_few_slots(const LaunchPlan& plan) {
   return plan.ranks > slots;
 }
 
-/// The fewest nodes, from the first on, whose CPUs are enough: srun would spread few ranks over all of them.
-std::size_t nodes_needed(const LaunchPlan& plan) {
-  std::uint64_t room = 0;
-  for (std::size_t nodes = 0; nodes < plan.slurm->node_cpus.size(); ++nodes) {
-    if (room >= plan.ranks) return nodes;
-    room += plan.slurm->node_cpus[nodes] / plan.threads;
-  }
-  return static_cast<std::size_t>(std::min<std::uint64_t>(plan.slurm->node_cpus.size(), plan.ranks));
-}
-
 Words mpirun_command(const LaunchPlan& plan, const Words& program) {
   Words command{"mpirun", "-n", std::to_string(plan.ranks)};
   const auto add = [&](std::initializer_list<std::string> words) { command.insert(command.end(), words); };
@@ -111,7 +101,7 @@ Words srun_command(const LaunchPlan& plan, const Words& program) {
   if (is_oversubscribed(plan)) {
     command.insert(command.end(), {"--overcommit", "--cpu-bind=none"});
   } else {
-    if (plan.slurm) command.push_back(fmt::format("--nodes={}", nodes_needed(plan)));
+    if (plan.slurm) command.push_back(fmt::format("--nodes={}", plan.slurm->nodes_for(plan.ranks, plan.threads)));
     command.insert(command.end(), {"--distribution=block,Pack", "--cpu-bind=cores"});
   }
   command.insert(command.end(), program.begin(), program.end());

@@ -216,6 +216,13 @@ std::uint64_t Allocation::ranks(std::uint64_t threads) const {
   return std::max<std::uint64_t>(ranks, 1);
 }
 
+std::uint64_t Allocation::nodes_for(std::uint64_t ranks, std::uint64_t threads) const {
+  std::uint64_t room = 0;
+  std::uint64_t nodes = 0;
+  while (nodes < node_cpus.size() && room < ranks) room += node_cpus[nodes++] / threads;
+  return std::min(nodes, ranks);
+}
+
 std::optional<Allocation> slurm_allocation(const Environment& look_up) {
   const auto list = [&](const char* name) {
     const auto value = look_up(name);

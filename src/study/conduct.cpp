@@ -64,7 +64,8 @@ Run make_run(const Task& task, const Point& point, const CommandLine& line, cons
           .exit_code = ending.exit_code,
           .signal = ending.signal,
           .host = world.host,
-          .cpus_allowed = line.cpu_is_known ? world.cpus_allowed : 0};
+          .cpus_allowed = line.cpu_is_known ? world.cpus_allowed : 0,
+          .nodes = world.nodes(point)};
   if (!ending.start_error.empty() || ending.exit_code != 0 || ending.signal != 0) {
     const std::string words = last_words(places.err);
     run.error = how_it_ended(ending) + (words.empty() ? "" : ": " + words);

@@ -31,6 +31,7 @@ void visit_members(auto& run, Visit visit) {
   visit("error", run.error);
   visit("host", run.host);
   visit("cpus_allowed", run.cpus_allowed);
+  visit("nodes", run.nodes);
 }
 
 template <typename T>
@@ -113,6 +114,7 @@ std::vector<analysis::StudyPoint> study_points(const Plan& plan, std::span<const
       to.runs.push_back(measured_run(run));
       if (!run.record) {
         to.cpus_allowed = run.cpus_allowed;
+        to.nodes = std::max(to.nodes, run.nodes);
         to.startup_counted = true;
         continue;
       }

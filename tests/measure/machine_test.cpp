@@ -210,6 +210,12 @@ TEST(slurm_allocation, has_what_each_node_gives) {
   EXPECT_THAT(job->node_tasks, ElementsAre(4, 4, 4));
   EXPECT_EQ(job->cpus(), 32U);
   EXPECT_EQ(job->ranks(1), 12U) << "as many tasks as were asked for";
+  EXPECT_EQ(job->nodes_for(1, 1), 1U);
+  EXPECT_EQ(job->nodes_for(16, 1), 1U);
+  EXPECT_EQ(job->nodes_for(17, 1), 2U);
+  EXPECT_EQ(job->nodes_for(9, 2), 2U);
+  EXPECT_EQ(job->nodes_for(100, 1), 3U);
+  EXPECT_EQ(job->nodes_for(2, 64), 2U) << "a rank is on one node";
 }
 
 TEST(slurm_allocation, without_tasks_has_room_for_what_its_cpus_hold) {

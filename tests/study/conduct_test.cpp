@@ -35,12 +35,17 @@ class conducted : public testing::Test {
 
   std::string dir() const { return (folder.path() / "study").string(); }
   World world() {
-    return {.machine = {.echelon = "/bin/echelon"},
+    const auto start = [](const launch::Launcher& launcher, const Point& point, const std::vector<std::string>&,
+                          const std::vector<std::string>& program) {
+      return start_command(launcher, {.ranks = point.ranks, .threads = point.threads}, program);
+    };
+    return {.machine = {.echelon = "/bin/echelon", .start = start},
             .launch = [this](const CommandLine& line, const Store::Places& places) { return launch(line, places); },
             .stop_asked = [this] { return stop; },
             .utc_now = [this] { return "day " + std::to_string(++days); },
             .host = "here",
             .cpus_allowed = 2,
+            .nodes = [](const Point& point) { return point.ranks / 2 + 1; },
             .read_record = read_fake_record};
   }
   Ending launch(const CommandLine& line, const Store::Places& places) {
@@ -90,6 +95,7 @@ TEST_F(conducted, study_keeps_every_run_with_all_that_was_measured) {
     EXPECT_EQ(time_s(run), run.launch_to_exit_s);
     EXPECT_EQ(run.cpu_s, 3.5);
     EXPECT_EQ(run.cpus_allowed, 0U) << "a template may lead anywhere";
+    EXPECT_EQ(run.nodes, run.ranks / 2 + 1);
     EXPECT_EQ(run.warmup, at < 3);
     EXPECT_EQ(run.started_at, "day " + std::to_string(at + 1));
     EXPECT_EQ(run.host, "here");

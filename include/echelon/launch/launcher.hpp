@@ -35,6 +35,9 @@ struct LaunchRequest {
 /// As many ranks of so many threads as the SLURM job, or this machine, has room for.
 [[nodiscard]] std::uint64_t ranks_for_all(std::uint64_t threads);
 
+/// How many nodes of the SLURM job they fill, one after another; one outside of a job.
+[[nodiscard]] std::uint64_t nodes_for(std::uint64_t ranks, std::uint64_t threads);
+
 /// srun has PMIx, by which ranks find each other, and binds them to CPUs of their own. Asks SLURM, once.
 [[nodiscard]] bool srun_serves();
 

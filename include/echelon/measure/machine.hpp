@@ -56,6 +56,8 @@ struct Allocation {
   [[nodiscard]] std::uint64_t cpus() const;
   /// How many ranks it is for, of so many threads each: the tasks that were asked for, otherwise what its CPUs hold.
   [[nodiscard]] std::uint64_t ranks(std::uint64_t threads) const;
+  /// The fewest nodes, from the first on, whose CPUs are enough; all, where none are.
+  [[nodiscard]] std::uint64_t nodes_for(std::uint64_t ranks, std::uint64_t threads) const;
 };
 /// Nothing outside SLURM, or where its variables are not what SLURM writes.
 [[nodiscard]] std::optional<Allocation> slurm_allocation(const Environment& look_up = environment);

@@ -19,6 +19,8 @@ struct World {
   std::function<std::string()> utc_now;
   std::string host;
   std::uint64_t cpus_allowed = 0;  ///< on this host
+  /// How many nodes the ranks of a point are on.
+  std::function<std::uint64_t(const Point&)> nodes = [](const Point&) { return 1; };
   ReadRecord read_record;
   /// After every run, and once before the first.
   std::function<void(const Schedule&)> progress = [](const Schedule&) {};

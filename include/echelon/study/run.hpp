@@ -33,6 +33,7 @@ struct Run {
   std::string error = {};            ///< why it failed: the last lines of its standard error; empty: it did not
   std::string host = {};             ///< that it was started on
   std::uint64_t cpus_allowed = 0;    ///< that the ranks could use together; 0: unknown, as on other nodes
+  std::uint64_t nodes = 1;           ///< that its ranks were on
   std::string record_json = {};      ///< what it recorded itself, as it wrote it; empty: nothing
   std::optional<measure::Record> record = {};  ///< the same, read
 
