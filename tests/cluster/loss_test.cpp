@@ -52,8 +52,9 @@ class cluster_loss : public cluster {
       const std::string name = entry.path().filename();
       std::error_code gone;
       if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-      if (fs::read_symlink(entry.path() / "cwd", gone) != folder_.path()) continue;
-      if (fs::read_symlink(entry.path() / "exe", gone) != fs::path{ECHELON_PROGRAM}) continue;
+      // By its folder alone a process of another mount namespace is not known in a chroot.
+      if (fs::read_symlink(entry.path() / "exe", gone).filename() != "echelon") continue;
+      if (variable_of(std::stoi(name), "SLURM_SUBMIT_DIR") != folder_.path()) continue;
       const auto rank = variable_of(std::stoi(name), "PMIX_RANK");
       if (!rank) continue;
       const auto [known, is_new] = found.emplace(std::stoi(*rank), std::stoi(name));
