@@ -26,9 +26,9 @@ void set_up_single_rank() {
     setenv("OMPI_MCA_pml", "ob1", 0);
     setenv("OMPI_MCA_btl", "self", 0);
   }
-  // By default it would keep the pointer of an open file, which is not used here, in a folder that all single ranks of
-  // a user share, and that the first of them to end takes away.
-  setenv("OMPI_MCA_sharedfp", "individual", 0);
+  // Its own I/O would keep the shared pointer of an open file, which is not used here, in a folder that all single
+  // ranks of a user have, and that the first of them to end takes away; ROMIO does without.
+  setenv("OMPI_MCA_io_romio321_priority", "100", 0);
 }
 
 /// Of each rank, the lowest of those that MPI says share memory with it.
