@@ -21,7 +21,7 @@ struct Shown {
 /// The lines "$ command   # comment" of README.md.
 std::vector<Shown> shown_commands() {
   std::vector<Shown> found;
-  std::ifstream in{std::string{ECHELON_PROJECT} + "/README.md"};
+  std::ifstream in{ECHELON_PROJECT "/README.md"};
   for (std::string line; std::getline(in, line);) {
     if (!line.starts_with("$ ")) continue;
     const std::size_t hash = line.find('#');
