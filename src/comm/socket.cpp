@@ -83,10 +83,6 @@ Descriptor listen_on(SocketAddress any) {
 
 }  // namespace
 
-void Descriptor::reset() noexcept {
-  if (fd_ >= 0) close(std::exchange(fd_, -1));
-}
-
 Wakeup::Wakeup() : event_{eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)} {
   if (!event_.is_open()) throw_errno("eventfd");
 }
