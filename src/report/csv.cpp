@@ -3,6 +3,7 @@
 #include <echelon/report/csv.hpp>
 
 #include "csv_cell.hpp"
+#include "rank_cells.hpp"
 
 namespace echelon::report {
 namespace {
@@ -27,14 +28,8 @@ std::string to_csv(const measure::Record& record) {
     head += ',' + csv_cell(name);
     run += ',' + std::visit(Cell{}, value);
   }
-  std::string csv = head +
-                    ",rank,host,cpus,role,tasks,items,startup_s,compute_s,communicate_s,wait_s,wall_s,cpu_s,"
-                    "max_rss_bytes,lost,between_nodes_messages,between_nodes_bytes\n";
-  for (const measure::RankRecord& r : record.ranks) {
-    csv += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", run, r.rank, csv_cell(r.host),
-                       csv_cell(r.cpus), r.role, r.tasks, r.items, r.startup_s, r.compute_s, r.communicate_s, r.wait_s,
-                       r.wall_s, r.cpu_s, r.max_rss_bytes, r.lost, r.between_nodes_messages, r.between_nodes_bytes);
-  }
+  std::string csv = head + ',' + rank_columns + '\n';
+  for (const measure::RankRecord& rank : record.ranks) csv += fmt::format("{},{}\n", run, rank_cells(rank));
   return csv;
 }
 

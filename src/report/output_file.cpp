@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <echelon/base/error.hpp>
+#include <echelon/base/files.hpp>
 #include <echelon/report/output_file.hpp>
 
 namespace echelon::report {
@@ -42,12 +43,7 @@ void write_and_close(int file, std::string_view text, const std::string& path, b
     if (file != STDOUT_FILENO) close(file);
     throw std::runtime_error("cannot write " + path + ": " + why);
   };
-  while (!text.empty()) {
-    const ssize_t written = write(file, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail();
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
+  if (base::write_next(file, text) < text.size()) fail();
   if (sync && fsync(file) != 0) fail();
   if (file != STDOUT_FILENO && close(file) != 0) {
     throw std::runtime_error("cannot write " + path + ": " + reason());

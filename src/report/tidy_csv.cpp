@@ -5,6 +5,7 @@
 #include <echelon/report/tidy_csv.hpp>
 
 #include "csv_cell.hpp"
+#include "rank_cells.hpp"
 
 namespace echelon::report {
 namespace {
@@ -41,17 +42,13 @@ std::string tidy_csv(const StudyView& view) {
 }
 
 std::string ranks_csv(const StudyView& view) {
-  std::string csv =
-      "ranks,threads,nodes,started_at,rank,host,cpus,role,tasks,items,startup_s,compute_s,communicate_s,wait_s,wall_s,"
-      "cpu_s,max_rss_bytes,lost,between_nodes_messages,between_nodes_bytes\n";
+  std::string csv = std::string{"ranks,threads,nodes,started_at,"} + rank_columns + '\n';
   for (const analysis::StudyRow& row : view.study.rows) {
     if (row.point >= view.records.size() || !view.records[row.point]) continue;
     const measure::Record& record = *view.records[row.point];
-    for (const measure::RankRecord& r : record.ranks) {
-      csv += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", row.ranks, row.threads,
-                         row.nodes, csv_cell(record.started_at), r.rank, csv_cell(r.host), csv_cell(r.cpus),
-                         csv_cell(r.role), r.tasks, r.items, r.startup_s, r.compute_s, r.communicate_s, r.wait_s,
-                         r.wall_s, r.cpu_s, r.max_rss_bytes, r.lost, r.between_nodes_messages, r.between_nodes_bytes);
+    for (const measure::RankRecord& rank : record.ranks) {
+      csv += fmt::format("{},{},{},{},{}\n", row.ranks, row.threads, row.nodes, csv_cell(record.started_at),
+                         rank_cells(rank));
     }
   }
   return csv;
