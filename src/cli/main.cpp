@@ -156,15 +156,20 @@ int run_on_ranks(const Command& command, int argc, char** argv, workloads::Accou
   }
 }
 
-/// How many tasks srun has started in the step that this process is in; nothing where it is in none.
-std::optional<std::uint64_t> step_tasks() {
-  const auto tasks = measure::environment("SLURM_STEP_NUM_TASKS");
-  if (!tasks || !measure::environment("SLURM_STEP_ID") || !measure::environment("SLURM_PROCID")) return std::nullopt;
-  return std::strtoull(tasks->c_str(), nullptr, 10);
-}
+/// One of several tasks that srun has started without what MPI needs: each would be a run of its own.
+struct LoneTask {
+  std::uint64_t tasks = 1;
+  bool is_first = true;
+};
 
-/// Of several that srun has started without what MPI needs: each would be a run of its own.
-bool is_one_of_many() { return !comm::placement().launched && step_tasks().value_or(1) > 1; }
+/// Nothing where this process is none.
+std::optional<LoneTask> lone_task(const comm::Placement& place) {
+  const auto tasks = measure::environment("SLURM_STEP_NUM_TASKS");
+  const auto number = measure::environment("SLURM_PROCID");
+  if (place.launched || !tasks || !number || !measure::environment("SLURM_STEP_ID")) return std::nullopt;
+  const std::uint64_t count = std::strtoull(tasks->c_str(), nullptr, 10);
+  return count > 1 ? std::optional{LoneTask{count, *number == "0"}} : std::nullopt;
+}
 
 int run(int argc, char** argv, workloads::Account& account) {
   CLI::App program{"Echelon measures how a program scales over MPI ranks, and runs commands on them."};
@@ -217,7 +222,8 @@ int run(int argc, char** argv, workloads::Account& account) {
   const bool started_by_echelon = std::getenv(launch::launched_variable) != nullptr && place.launched;
   // One line whatever the rank count: rank 0 speaks and returns the status, the others leave it at that.
   using Kind = launch::Launcher::Kind;
-  const bool silent = place.rank != 0 || (is_one_of_many() && measure::environment("SLURM_PROCID") != "0");
+  const std::optional<LoneTask> lone = lone_task(place);
+  const bool silent = place.rank != 0 || (lone && !lone->is_first);
   try {
     std::vector<std::string> arguments(argv + 1, argv + argc);
     const std::size_t words = words_begin(program, arguments);
@@ -242,11 +248,11 @@ int run(int argc, char** argv, workloads::Account& account) {
       command.check();
       command.check_ranks(ranks.value_or(1));
     }
-    if (command.run_on_ranks && is_one_of_many()) {
+    if (command.run_on_ranks && lone) {
       throw base::UsageError(
           fmt::format("srun has started {} tasks that do not know of each other; give srun --mpi=pmix, or, where srun "
                       "--mpi=list has no pmix, leave srun out and start them with echelon -n {} --launcher mpirun",
-                      *step_tasks(), *step_tasks()));
+                      lone->tasks, lone->tasks));
     }
     if (command.run_here) return place.rank == 0 ? static_cast<int>(command.run_here()) : 0;
   } catch (const CLI::ParseError& e) {

@@ -82,6 +82,19 @@ LaunchPlan plan_here(const LaunchRequest& request) {
   };
 }
 
+/// srun has PMIx, by which ranks find each other, and binds them to CPUs of their own. Asks SLURM, once.
+bool srun_serves() {
+  static const bool serves = [] {
+    std::FILE* const answer = popen("{ srun --mpi=list; scontrol show config; } 2>&1", "r");
+    if (answer == nullptr) return false;
+    std::string text;
+    std::array<char, 4096> part{};
+    for (std::size_t size = 0; (size = fread(part.data(), 1, part.size(), answer)) > 0;) text.append(part.data(), size);
+    return pclose(answer) == 0 && says_srun_serves(text);
+  }();
+  return serves;
+}
+
 /// Asks srun only where it matters.
 Launcher settled(Launcher launcher, const LaunchPlan& plan) {
   const bool asks = launcher.kind == Launcher::Kind::automatic && plan.slurm && !plan.outlives_ranks;
@@ -430,15 +443,14 @@ int exit_code(int status, const Run& run) {
                     killed->rank, killed->host, killed->signal, killed->signal_name));
     return static_cast<int>(ExitCode::broken);
   }
+  // The launcher's end may be that of a rank that it has ended itself, or on request, or a crash of its own (Open MPI
+  // 4.1.4, PMIx 4.2.2).
+  if (run.outcome.outcome()) return *run.outcome.outcome();
   if (WIFSIGNALED(status)) {
-    if (run.outcome.outcome())
-      return *run.outcome.outcome();  // it can crash in its own end (Open MPI 4.1.4, PMIx 4.2.2)
     put(fmt::format("echelon: {} was killed by signal {}; the run is lost, start it again\n", run.launcher,
                     WTERMSIG(status)));
     return static_cast<int>(ExitCode::broken);
   }
-  // The launcher's status may be that of a rank that it has ended itself, or of its own end on request.
-  if (run.outcome.outcome()) return *run.outcome.outcome();
   const int code = WEXITSTATUS(status);
   for (const ExitCode ours :
        {ExitCode::done, ExitCode::usage, ExitCode::tasks_failed, ExitCode::broken, ExitCode::resumable}) {
@@ -487,18 +499,6 @@ std::uint64_t ranks_for_all(std::uint64_t threads) {
 std::uint64_t nodes_for(std::uint64_t ranks, std::uint64_t threads) {
   const auto slurm = measure::slurm_allocation();
   return slurm ? slurm->nodes_for(ranks, threads) : 1;
-}
-
-bool srun_serves() {
-  static const bool serves = [] {
-    std::FILE* const answer = popen("{ srun --mpi=list; scontrol show config; } 2>&1", "r");
-    if (answer == nullptr) return false;
-    std::string text;
-    std::array<char, 4096> part{};
-    for (std::size_t size = 0; (size = fread(part.data(), 1, part.size(), answer)) > 0;) text.append(part.data(), size);
-    return pclose(answer) == 0 && says_srun_serves(text);
-  }();
-  return serves;
 }
 
 std::vector<std::string> start_command_here(const Launcher& launcher, std::uint64_t ranks, std::uint64_t threads,

@@ -38,9 +38,6 @@ struct LaunchRequest {
 /// How many nodes of the SLURM job they fill, one after another; one outside of a job.
 [[nodiscard]] std::uint64_t nodes_for(std::uint64_t ranks, std::uint64_t threads);
 
-/// srun has PMIx, by which ranks find each other, and binds them to CPUs of their own. Asks SLURM, once.
-[[nodiscard]] bool srun_serves();
-
 /// The executable that this process runs.
 [[nodiscard]] std::string this_executable();
 
