@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fifty kills of a whole map, each resumed, a million random histories of the farm with seeds that no one has tried, a
-# hundred runs of the shared counter, and a thousand random programs over shared objects for each number of ranks.
+# hundred runs of the shared counter, and a thousand random programs over shared objects for each number of ranks; and
+# each public header compiled alone.
 # KILLS=N, HISTORIES=N, RUNS=N and INTERLEAVINGS=N take other numbers, SEED=N tries those of an earlier night again,
 # DRY_RUN=1 only says what would be done.
 set -euo pipefail
@@ -10,7 +11,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/../jobs/setup.sh"
 seed=${SEED:-$(od -An -N6 -tu8 /dev/urandom | tr -d ' ')}
 
 install_missing build test
-build release -DECHELON_TESTS=ON -- --target cli_map_test farm_histories_test cli_counter_test shared_interleavings_test mpi_smoke
+build release -DECHELON_TESTS=ON -- --target cli_map_test farm_histories_test cli_counter_test shared_interleavings_test mpi_smoke \
+  rules_headers
 say "Histories of the farm from seed $seed on"
 run env ECHELON_HISTORY_SEED="$seed" ECHELON_HISTORIES="${HISTORIES:-1000000}" "$project/build/release/tests/farm_histories_test"
 say "map, killed at random moments and resumed"

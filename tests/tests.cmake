@@ -13,7 +13,7 @@ add_test(NAME package.find_package
 set_tests_properties(package.find_package PROPERTIES TIMEOUT 300 LABELS package)
 
 echelon_test(NAME comm.placement TIMEOUT 30)
-echelon_test(NAME comm.liveness TIMEOUT 300)
+echelon_test(NAME comm.liveness TIMEOUT 300 WAITS)
 echelon_mpi_test(NAME comm.session RANKS 1 2 3 4 7 TIMEOUT 60)
 echelon_mpi_test(NAME comm.collectives RANKS 1 2 3 4 7 TIMEOUT 60)
 echelon_mpi_test(NAME comm.counter RANKS 1 2 3 4 7 TIMEOUT 60 RANKS_A_NODE 1 2 3)
@@ -70,9 +70,8 @@ echelon_test(NAME launch.srun_filter TIMEOUT 60)
 echelon_test(NAME launch.outcome TIMEOUT 60)
 add_executable(launch_probe launch/probe.cpp)
 target_link_libraries(launch_probe PRIVATE echelon_launch echelon_warnings MPI::MPI_CXX fmt::fmt)
-# These two wait more than they work.
-echelon_test(NAME launch.supervision TIMEOUT 300 LABEL mpi DEFINES "ECHELON_PROBE=\"$<TARGET_FILE:launch_probe>\"")
-echelon_test(NAME launch.stopping TIMEOUT 300 LABEL mpi DEFINES "ECHELON_PROBE=\"$<TARGET_FILE:launch_probe>\"")
+echelon_test(NAME launch.supervision TIMEOUT 300 WAITS LABEL mpi DEFINES "ECHELON_PROBE=\"$<TARGET_FILE:launch_probe>\"")
+echelon_test(NAME launch.stopping TIMEOUT 300 WAITS LABEL mpi DEFINES "ECHELON_PROBE=\"$<TARGET_FILE:launch_probe>\"")
 echelon_test(NAME command.template TIMEOUT 120)
 echelon_test(NAME command.words TIMEOUT 120)
 echelon_test(NAME map.joblog TIMEOUT 60)
@@ -117,37 +116,37 @@ echelon_test(NAME map.output_file TIMEOUT 300)
 
 # The program as its users see it.
 set(program_under_test "ECHELON_PROGRAM=\"$<TARGET_FILE:echelon_program>\"" "ECHELON_MPIEXEC=\"${MPIEXEC_EXECUTABLE}\"")
-echelon_test(NAME cli.usage TIMEOUT 120 PROCESSORS 2 LABEL cli LAYERS numeric DEFINES ${program_under_test})
-echelon_test(NAME cli.pi TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.fill TIMEOUT 180 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.full_disk TIMEOUT 180 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.queue TIMEOUT 180 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.counter TIMEOUT 400 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.map TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.gnu TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.map_work TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.log TIMEOUT 180 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.loss TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.journal TIMEOUT 120 PROCESSORS 2 LABEL cli LAYERS map DEFINES ${program_under_test})
-echelon_test(NAME cli.report TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.study_report TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test}
+echelon_test(NAME cli.usage TIMEOUT 120 LABEL cli LAYERS numeric DEFINES ${program_under_test})
+echelon_test(NAME cli.pi TIMEOUT 120 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.fill TIMEOUT 180 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.full_disk TIMEOUT 180 WAITS LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.queue TIMEOUT 180 WAITS LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.counter TIMEOUT 400 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.map TIMEOUT 300 WAITS LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.gnu TIMEOUT 300 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.map_work TIMEOUT 300 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.log TIMEOUT 180 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.loss TIMEOUT 300 WAITS LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.journal TIMEOUT 120 LABEL cli LAYERS map DEFINES ${program_under_test})
+echelon_test(NAME cli.report TIMEOUT 120 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.study_report TIMEOUT 300 LABEL cli DEFINES ${program_under_test}
              "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
-echelon_test(NAME cli.study TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.readme TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test}
+echelon_test(NAME cli.study TIMEOUT 300 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.readme TIMEOUT 120 LABEL cli DEFINES ${program_under_test}
              "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
-echelon_test(NAME cli.port TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.jobs TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test}
+echelon_test(NAME cli.port TIMEOUT 120 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.jobs TIMEOUT 120 LABEL cli DEFINES ${program_under_test}
              "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
-echelon_test(NAME cli.nodes TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.nodes TIMEOUT 120 LABEL cli DEFINES ${program_under_test})
 
 # A program with a Pool whose ranks are killed.
 add_executable(losses app/losses.cpp)
 target_link_libraries(losses PRIVATE echelon echelon_warnings)
-echelon_test(NAME app.losses TIMEOUT 300 PROCESSORS 2 LABEL cli
+echelon_test(NAME app.losses TIMEOUT 300 WAITS LABEL cli
              DEFINES "ECHELON_LOSSES=\"$<TARGET_FILE:losses>\"" ${program_under_test})
 
 # Programs that texts on multiprocessing show, by the number of their row in the list of these.
-echelon_test(NAME examples.output TIMEOUT 180 PROCESSORS 2 LABEL examples LAYERS measure DEFINES ${program_under_test}
+echelon_test(NAME examples.output TIMEOUT 180 LABEL examples LAYERS measure DEFINES ${program_under_test}
              "ECHELON_EXAMPLES=\"${PROJECT_BINARY_DIR}/examples\"")
 add_dependencies(examples_output_test echelon_program)
 echelon_examples(
@@ -174,7 +173,7 @@ echelon_test(NAME comm.packing TIMEOUT 120)
 # With a message beyond 2 GiB, which is 20 s where nobody else has work.
 echelon_mpi_test(NAME comm.mailbox RANKS 1 2 3 4 7 TIMEOUT 240)
 echelon_mpi_test(NAME comm.attach RANKS 1 2 3 4 TIMEOUT 60 MAIN comm/attach_test.cpp)
-echelon_test(NAME comm.loss TIMEOUT 300 PROCESSORS 2 LABEL mpi DEFINES "ECHELON_MPIEXEC=\"${MPIEXEC_EXECUTABLE}\"")
+echelon_test(NAME comm.loss TIMEOUT 300 LABEL mpi DEFINES "ECHELON_MPIEXEC=\"${MPIEXEC_EXECUTABLE}\"")
 
 # The pool: the tests run on the master, the other ranks serve.
 set(pool_main LAYERS app MAIN support/pool_main.cpp)
@@ -201,7 +200,7 @@ echelon_mpi_test(NAME shared.array RANKS 1 2 3 4 7 TIMEOUT 120 RANKS_A_NODE 1 2)
 add_executable(shared_losses shared/losses.cpp)
 target_include_directories(shared_losses PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(shared_losses PRIVATE echelon echelon_warnings)
-echelon_test(NAME shared.losses TIMEOUT 300 PROCESSORS 2 LABEL cli
+echelon_test(NAME shared.losses TIMEOUT 300 WAITS LABEL cli
              DEFINES "ECHELON_LOSSES=\"$<TARGET_FILE:shared_losses>\"" ${program_under_test})
 
 # report.html in a real browser.
@@ -226,8 +225,7 @@ set_tests_properties(cluster.up PROPERTIES FIXTURES_SETUP cluster SKIP_RETURN_CO
 add_test(NAME cluster.down COMMAND ${cluster_scripts}/down.sh)
 set_tests_properties(cluster.down PROPERTIES FIXTURES_CLEANUP cluster)
 set_tests_properties(cluster.up cluster.down PROPERTIES TIMEOUT 120 LABELS cluster ENVIRONMENT "${cluster_environment}")
-# They wait more than they compute, so others run beside them.
-set(cluster_test TIMEOUT 400 LABEL cluster DEFINES ${program_under_test}
+set(cluster_test TIMEOUT 400 WAITS LABEL cluster DEFINES ${program_under_test}
                  "ECHELON_CLUSTER_SCRIPTS=\"${cluster_scripts}\"" "ECHELON_MPI_SMOKE=\"$<TARGET_FILE:mpi_smoke>\"")
 echelon_test(NAME cluster.slurm ${cluster_test})
 echelon_test(NAME cluster.pi ${cluster_test})

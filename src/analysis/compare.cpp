@@ -14,11 +14,11 @@
 namespace echelon::analysis {
 namespace {
 
-using Points = std::map<std::pair<std::uint64_t, std::uint64_t>, std::pair<Layout, const StudyPoint*>>;
+using PointsByLayout = std::map<std::pair<std::uint64_t, std::uint64_t>, std::pair<Layout, const StudyPoint*>>;
 
 /// By processors, then ranks.
-Points by_layout(std::span<const StudyPoint> points) {
-  Points result;
+PointsByLayout by_layout(std::span<const StudyPoint> points) {
+  PointsByLayout result;
   for (const StudyPoint& point : points) {
     result.emplace(std::pair{point.ranks * point.threads, point.ranks},
                    std::pair{Layout{point.ranks, point.threads}, &point});
@@ -26,7 +26,7 @@ Points by_layout(std::span<const StudyPoint> points) {
   return result;
 }
 
-std::vector<double> times_of(const StudyPoint& point) {
+std::vector<double> valid_times_of(const StudyPoint& point) {
   std::vector<double> times_s;
   for (const StudyRun& run : point.runs) {
     if (!(run.time_s > 0) || !std::isfinite(run.time_s)) {
@@ -60,8 +60,8 @@ double p_value(const std::vector<double>& first_s, const std::vector<double>& se
 }
 
 PointComparison compare_point(const StudyPoint& first, const StudyPoint& second, const BootstrapOptions& options) {
-  const std::vector<double> first_s = times_of(first);
-  const std::vector<double> second_s = times_of(second);
+  const std::vector<double> first_s = valid_times_of(first);
+  const std::vector<double> second_s = valid_times_of(second);
   if (!first_s.empty() && !second_s.empty() && first.startup_counted != second.startup_counted) {
     throw base::UsageError(
         fmt::format("{}: one study has the time of the whole launch, the other one without startup; compare studies "
@@ -116,8 +116,8 @@ std::vector<double> holm(std::span<const double> p_values) {
 Comparison compare(std::span<const StudyPoint> first, std::span<const StudyPoint> second,
                    const BootstrapOptions& options) {
   Comparison comparison{.confidence = options.confidence};
-  const Points firsts = by_layout(first);
-  const Points seconds = by_layout(second);
+  const PointsByLayout firsts = by_layout(first);
+  const PointsByLayout seconds = by_layout(second);
   for (const auto& [key, point] : firsts) {
     const auto other = seconds.find(key);
     if (other == seconds.end()) {

@@ -23,6 +23,9 @@ void tell(std::string line) noexcept;
 /// For what failed its own check: says so.
 [[nodiscard]] base::ExitCode wrong_answer();
 
+/// Whether it is there or not, by whatever way the paths go.
+[[nodiscard]] bool names_same_file(const std::string& one, const std::string& other);
+
 /// Where a run's results go; every command that makes a record has these options.
 struct OutputOptions {
   std::string json;

@@ -23,10 +23,6 @@ struct LogCommand {
   OutputOptions output;
 };
 
-bool is_same(const std::string& one, const std::string& other) {
-  return fs::weakly_canonical(fs::absolute(one)) == fs::weakly_canonical(fs::absolute(other));
-}
-
 void check_file(const LogCommand& command) {
   const std::string& file = command.options.file;
   if (file == "-") throw UsageError("FILE: standard output cannot be read back; give a file name");
@@ -43,7 +39,7 @@ void check_file(const LogCommand& command) {
       throw UsageError(fmt::format("FILE: '{}' is there already; give another name, or --force to replace it", name));
   }
   for (const std::string& other : {command.output.json, command.output.csv}) {
-    if (other.empty() || other == "-" || !is_same(other, file)) continue;
+    if (other.empty() || other == "-" || !names_same_file(other, file)) continue;
     throw UsageError(fmt::format("FILE: '{}' is taken by --json or --csv; give a file of its own", file));
   }
 }

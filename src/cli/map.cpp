@@ -121,10 +121,6 @@ void settle(MapCommand& map, const std::vector<std::string>& words) {
   }
 }
 
-bool is_same(const std::string& one, const std::string& other) {
-  return fs::weakly_canonical(fs::absolute(one)) == fs::weakly_canonical(fs::absolute(other));
-}
-
 void check(const MapCommand& map) {
   const map::Options& options = map.options;
   if (options.resume != map::Resume::no && options.journal.empty()) {
@@ -150,7 +146,7 @@ void check(const MapCommand& map) {
       throw UsageError(option + ": " + e.what());
     }
     for (std::size_t j = 0; j < i; ++j) {
-      if (files[j].second.empty() || !is_same(path, files[j].second)) continue;
+      if (files[j].second.empty() || !names_same_file(path, files[j].second)) continue;
       throw UsageError(fmt::format("{}: '{}' is taken by {}; give a file of its own", option, path, files[j].first));
     }
   }

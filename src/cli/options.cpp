@@ -23,6 +23,13 @@ void tell(std::string line) noexcept {
   std::fprintf(stderr, "echelon: %s\n", line.c_str());
 }
 
+bool names_same_file(const std::string& one, const std::string& other) {
+  const auto whole = [](const std::string& path) {
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(path));
+  };
+  return whole(one) == whole(other);
+}
+
 bool has_terminal() { return isatty(STDERR_FILENO) != 0 || measure::environment("ECHELON_TERMINAL").has_value(); }
 
 base::ExitCode wrong_answer() {
@@ -50,10 +57,7 @@ void OutputOptions::check() const {
   check_one(*json_option, json);
   check_one(*csv_option, csv);
   if (json.empty() || csv.empty()) return;
-  const auto whole = [](const std::string& path) {
-    return std::filesystem::weakly_canonical(std::filesystem::absolute(path));
-  };
-  if (json == csv || whole(json) == whole(csv))
+  if (json == csv || names_same_file(json, csv))
     throw base::UsageError("--csv: '" + csv + "' is taken by --json; give a file of its own");
 }
 

@@ -11,8 +11,6 @@
 namespace echelon::comm {
 namespace {
 
-constexpr int master = 0;
-
 /// What MPI reads and writes.
 struct Buffers {
   std::vector<char> sent;

@@ -13,8 +13,6 @@
 namespace echelon::comm {
 namespace {
 
-constexpr int master = 0;
-
 /// What a node's ranks share; all zeros is its beginning.
 struct Shared {
   std::atomic<std::uint64_t> next;  // of all numbers on the master's node, elsewhere of the node's piece

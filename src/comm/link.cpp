@@ -15,9 +15,6 @@
 namespace echelon::comm {
 namespace {
 
-/// A machine where ranks share a CPU with many others may need some of it.
-constexpr std::chrono::seconds connect_limit{60};
-
 std::string own_host() {
   std::array<char, HOST_NAME_MAX + 1> host{};
   gethostname(host.data(), host.size() - 1);

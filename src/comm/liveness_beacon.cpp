@@ -35,13 +35,13 @@ bool wait_for(int fd, short events, Clock::time_point end) {
   }
 }
 
-struct Place {
+struct MasterPlace {
   LivenessInvitation::Address address{};
   std::string failure;
 };
 
-std::vector<Place> places_of(const LivenessInvitation& invitation) {
-  std::vector<Place> places;
+std::vector<MasterPlace> places_of(const LivenessInvitation& invitation) {
+  std::vector<MasterPlace> places;
   if (loopback_name().substr(0, invitation.host.size() - 1) == invitation.host.data())
     places.push_back({loopback(), ""});
   for (std::size_t i = 0; i < invitation.address_count; ++i) places.push_back({invitation.addresses.at(i), ""});
@@ -49,7 +49,7 @@ std::vector<Place> places_of(const LivenessInvitation& invitation) {
 }
 
 /// Nothing where this is not the master, or it does not answer in time; `place.failure` says why.
-std::optional<Channel> meet(int rank, const LivenessInvitation& invitation, Place& place, Clock::time_point end) {
+std::optional<Channel> meet(int rank, const LivenessInvitation& invitation, MasterPlace& place, Clock::time_point end) {
   const auto fail = [&](const char* why) {
     place.failure = why;
     return std::nullopt;
@@ -77,13 +77,13 @@ std::optional<Channel> meet(int rank, const LivenessInvitation& invitation, Plac
 
 /// Tries one address after the other, first for a short time each, then for longer.
 Channel find_master(int rank, const LivenessInvitation& invitation, milliseconds limit) {
-  std::vector<Place> places = places_of(invitation);
+  std::vector<MasterPlace> places = places_of(invitation);
   const Clock::time_point end = Clock::now() + limit;
   const auto count = static_cast<int>(std::max<std::size_t>(places.size(), 1));
   for (Clock::duration a_place =
            std::clamp<Clock::duration>(limit / (2 * count), milliseconds{10}, std::chrono::seconds{1});
        ; a_place *= 2) {
-    for (Place& place : places) {
+    for (MasterPlace& place : places) {
       const Clock::time_point now = Clock::now();
       if (now >= end) break;
       if (auto channel = meet(rank, invitation, place, std::min(now + a_place, end))) return std::move(*channel);
@@ -95,7 +95,7 @@ Channel find_master(int rank, const LivenessInvitation& invitation, milliseconds
   std::string text =
       "rank " + std::to_string(rank) + " cannot reach the master, port " + std::to_string(invitation.port) + ":";
   if (places.empty()) text += " its host has no address";
-  for (const Place& place : places) {
+  for (const MasterPlace& place : places) {
     text += (&place == places.data() ? " " : "; ") + to_string(place.address) + ": " + place.failure;
   }
   throw std::runtime_error(text);

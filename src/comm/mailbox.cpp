@@ -24,21 +24,21 @@ constexpr std::uint64_t most_under_way = 512;
 /// After how many pieces the receiver says so.
 constexpr std::uint64_t pieces_an_ack = 4;
 
-enum class Kind : std::uint64_t {
+enum class PieceKind : std::uint64_t {
   begin = 0,  // of a message; the number is its length
   more = 1,   // the next piece of it
   ack = 2,    // so many pieces have come
 };
 
-struct Head {
-  Kind kind;
+struct PieceHead {
+  PieceKind kind;
   std::uint64_t number;
 };
 constexpr int kind_shift = 62;
 
-std::uint64_t encode(Head head) { return static_cast<std::uint64_t>(head.kind) << kind_shift | head.number; }
-Head decode(std::uint64_t word) {
-  return {static_cast<Kind>(word >> kind_shift), word & ((std::uint64_t{1} << kind_shift) - 1)};
+std::uint64_t encode_head(PieceHead head) { return static_cast<std::uint64_t>(head.kind) << kind_shift | head.number; }
+PieceHead decode_head(std::uint64_t word) {
+  return {static_cast<PieceKind>(word >> kind_shift), word & ((std::uint64_t{1} << kind_shift) - 1)};
 }
 constexpr std::size_t head_bytes = sizeof(std::uint64_t);
 
@@ -119,7 +119,7 @@ struct Mailbox::Impl {
 
   void send(int to, Bytes& bytes) {
     Peer& p = peer(to);
-    const std::uint64_t word = encode({Kind::begin, bytes.size() - head_bytes});
+    const std::uint64_t word = encode_head({PieceKind::begin, bytes.size() - head_bytes});
     std::memcpy(bytes.data(), &word, head_bytes);
     if (p.queue.empty() && bytes.size() <= piece_bytes) {
       send_piece(to, bytes);
@@ -148,7 +148,7 @@ struct Mailbox::Impl {
           std::min(message.bytes.size() - message.sent, begins ? piece_bytes : piece_bytes - head_bytes);
       piece.clear();
       if (!begins) {
-        const std::uint64_t word = encode({Kind::more, 0});
+        const std::uint64_t word = encode_head({PieceKind::more, 0});
         piece.resize(head_bytes);
         std::memcpy(piece.data(), &word, head_bytes);
       }
@@ -180,7 +180,7 @@ struct Mailbox::Impl {
   }
 
   void acknowledge(int to, std::uint64_t pieces) {
-    const std::uint64_t word = encode({Kind::ack, pieces});
+    const std::uint64_t word = encode_head({PieceKind::ack, pieces});
     piece.resize(head_bytes);
     std::memcpy(piece.data(), &word, head_bytes);
     send_piece(to, piece);
@@ -215,20 +215,20 @@ struct Mailbox::Impl {
     if (p.gone || bytes.size() < head_bytes) return std::nullopt;
     std::uint64_t word = 0;
     std::memcpy(&word, bytes.data(), head_bytes);
-    const Head h = decode(word);
+    const PieceHead h = decode_head(word);
     bytes = bytes.subspan(head_bytes);
     switch (h.kind) {
-      case Kind::ack:
+      case PieceKind::ack:
         p.under_way -= std::min(p.under_way, h.number);
         p.may_be_under_way = std::min(2 * p.may_be_under_way, most_under_way);
         if (!p.queue.empty()) advance(from);
         return std::nullopt;
-      case Kind::begin:
+      case PieceKind::begin:
         if (h.number == bytes.size()) return Message{from, bytes, nullptr};
         p.body.reserve(h.number);
         p.expected = h.number;
         break;
-      case Kind::more:
+      case PieceKind::more:
         if (p.expected == 0) return std::nullopt;  // there was no memory for it
         break;
     }

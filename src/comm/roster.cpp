@@ -10,8 +10,6 @@
 namespace echelon::comm {
 namespace {
 
-/// A machine where ranks share a CPU with many others may need some of it.
-constexpr std::chrono::seconds connect_limit{60};
 /// What ranks tell each other by their connections, in a word: that a rank is lost, and why, where it has said so.
 struct Notice {
   int lost;
@@ -20,14 +18,14 @@ struct Notice {
 constexpr unsigned rank_bits = 28;
 constexpr std::uint64_t rank_mask = (std::uint64_t{1} << rank_bits) - 1;
 
-std::uint64_t encode(const Notice& notice) {
+std::uint64_t encode_notice(const Notice& notice) {
   const auto lost = static_cast<std::uint64_t>(notice.lost);
   if (!notice.why) return lost;
   const auto rank = static_cast<std::uint64_t>(notice.why->rank) + 1;
   return lost | rank << rank_bits | static_cast<std::uint64_t>(notice.why->code) << 2 * rank_bits;
 }
 
-Notice decode(std::uint64_t word) {
+Notice decode_notice(std::uint64_t word) {
   const auto lost = static_cast<int>(word & rank_mask);
   const std::uint64_t rank = word >> rank_bits & rank_mask;
   if (rank == 0) return {lost, std::nullopt};
@@ -72,10 +70,10 @@ Roster::Roster(const Session& session)
         const auto* loss = std::get_if<LivenessMonitor::Lost>(&one);
         if (loss == nullptr || is_lost(loss->rank)) continue;
         Notice notice{loss->rank, std::nullopt};
-        if (loss->cause == LivenessMonitor::Lost::Cause::gave_up) notice.why = decode(loss->code).why;
+        if (loss->cause == LivenessMonitor::Lost::Cause::gave_up) notice.why = decode_notice(loss->code).why;
         lose(notice.lost, notice.why);
         for (int rank = 1; rank < session_.size(); ++rank) {
-          if (!is_lost(rank)) impl_->monitor->request(rank, encode(notice));
+          if (!is_lost(rank)) impl_->monitor->request(rank, encode_notice(notice));
         }
       }
     };
@@ -85,7 +83,7 @@ Roster::Roster(const Session& session)
   invitation = all_gather(session, invitation).front();
   if (!session.is_master()) {
     const auto hear = [this](std::uint64_t word) {
-      const Notice notice = decode(word);
+      const Notice notice = decode_notice(word);
       lose(notice.lost, notice.why);
       return std::uint64_t{0};
     };
@@ -150,7 +148,7 @@ void Roster::check(std::string_view meaning) const {
 }
 
 void Roster::give_up(End why) {
-  const std::uint64_t notice = encode({session_.rank(), why});
+  const std::uint64_t notice = encode_notice({session_.rank(), why});
   if (impl_->monitor) {
     for (int rank = 1; rank < session_.size(); ++rank) {
       if (!is_lost(rank)) impl_->monitor->request(rank, notice);

@@ -13,6 +13,8 @@
 
 namespace echelon::comm {
 
+inline constexpr int master = 0;
+
 /// Answers what other ranks have asked by now, and says whether any had; called wherever this rank waits or lets MPI go
 /// on.
 using Service = std::function<bool()>;

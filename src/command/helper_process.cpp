@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include <echelon/base/processes.hpp>
+#include <echelon/base/time.hpp>
 
 namespace echelon::command::detail {
 namespace {
@@ -147,7 +148,7 @@ class Process {
     pieces.resize(variables_at);
 
     Running next{.first = -1, .began = Clock::now(), .limit = std::chrono::nanoseconds{head.limit_ns}};
-    next.report.started_at = std::chrono::duration<double>{std::chrono::system_clock::now().time_since_epoch()}.count();
+    next.report.started_at = base::seconds_since_1970();
     int error = 0;
     if (head.words > 0) {
       next.first = start_program(pieces, environment, descriptors, error);

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include <echelon/base/error.hpp>
+#include <echelon/base/time.hpp>
 #include <echelon/map/journal_file.hpp>
 
 #include "files.hpp"
@@ -31,10 +32,6 @@ std::string host_name() {
   std::array<char, HOST_NAME_MAX + 1> host{};
   gethostname(host.data(), host.size() - 1);
   return host.data();
-}
-
-double seconds_since_1970() {
-  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
 /// A rare line is written twice, so that no single damage changes what is done with the rest.
@@ -298,7 +295,7 @@ struct JournalFile::Impl {
     } else if (before.newline_is_missing) {
       first = "\n";
     }
-    first += journal::to_text(journal::Run{host_name(), getpid(), seconds_since_1970()});
+    first += journal::to_text(journal::Run{host_name(), getpid(), base::seconds_since_1970()});
     if (write_at(file.get(), first, size) != first.size() || fdatasync(file.get()) != 0) {
       const std::string why = reason();
       (void)ftruncate(file.get(), static_cast<off_t>(size));

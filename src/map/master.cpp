@@ -11,6 +11,7 @@
 #include <poll.h>
 
 #include <echelon/base/error.hpp>
+#include <echelon/base/time.hpp>
 #include <echelon/comm/backoff.hpp>
 #include <echelon/comm/nodes.hpp>
 
@@ -40,10 +41,6 @@ std::vector<int> workers_of(int ranks) {
   if (ranks == 1) workers.push_back(0);
   for (int rank = 1; rank < ranks; ++rank) workers.push_back(rank);
   return workers;
-}
-
-double seconds_since_1970() {
-  return std::chrono::duration<double>{std::chrono::system_clock::now().time_since_epoch()}.count();
 }
 
 }  // namespace
@@ -293,7 +290,7 @@ void Master::give_up(const farm::GiveUp& gone) {
   const farm::Ending how{.task = task.listed.number,
                          .host = "no host",
                          .rank = -1,
-                         .started_at = seconds_since_1970(),
+                         .started_at = base::seconds_since_1970(),
                          .exit_code = -1,
                          .attempts = gone.attempts,
                          .reason = fmt::format("{} rank{} died over it", gone.crashes, gone.crashes == 1 ? "" : "s")};
@@ -370,7 +367,7 @@ bool Master::look_at_limits() {
   if (now < next_look_at_time_) return false;
   next_look_at_time_ = now + look_at_time_every;
   if (options_.needs_s && options_.ends_at && stopping_ == Stopping::no &&
-      seconds_since_1970() + *options_.needs_s > *options_.ends_at) {
+      base::seconds_since_1970() + *options_.needs_s > *options_.ends_at) {
     stop(Stopping::gently, "what is left of the allocation is shorter than --time-request");
   }
   if (!options_.timeout_percent) return false;

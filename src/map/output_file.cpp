@@ -26,7 +26,7 @@ using base::UsageError;
 using farm::journal::Piece;
 using farm::journal::Tasks;
 
-[[noreturn]] void refuse(const std::string& path, std::string_view what) {
+[[noreturn]] void refuse_output(const std::string& path, std::string_view what) {
   throw UsageError(fmt::format("--output: '{}' {}", path, what));
 }
 
@@ -51,14 +51,14 @@ std::optional<std::uint64_t> size_of(const std::string& path) {
 
 void check_name(const std::string& path) {
   std::error_code ignored;
-  if (fs::is_directory(path, ignored)) refuse(path, "is a folder; give a file in it");
+  if (fs::is_directory(path, ignored)) refuse_output(path, "is a folder; give a file in it");
   const std::string folder = folder_of(real_path(path));
   if (!fs::is_directory(folder, ignored)) {
-    refuse(path, fmt::format("cannot be written: there is no folder '{}'; create it first", folder));
+    refuse_output(path, fmt::format("cannot be written: there is no folder '{}'; create it first", folder));
   }
   const bool is_there = fs::exists(path, ignored);
   if (access(is_there ? path.c_str() : folder.c_str(), is_there ? W_OK : W_OK | X_OK) != 0) {
-    refuse(path, fmt::format("cannot be written: {}; choose another path", reason()));
+    refuse_output(path, fmt::format("cannot be written: {}; choose another path", reason()));
   }
 }
 
@@ -68,14 +68,14 @@ void refuse_others(const std::string& path, bool with_journal) {
                                        ? "is there already, and not of what the journal knows; give another name, or "
                                          "--force to replace it"
                                        : "is there already; give another name, or --force to replace it";
-  if (size_of(path).value_or(0) > 0) refuse(path, way_out);
-  if (with_journal && size_of(store_of(path)).value_or(0) > 0) refuse(store_of(path), way_out);
+  if (size_of(path).value_or(0) > 0) refuse_output(path, way_out);
+  if (with_journal && size_of(store_of(path)).value_or(0) > 0) refuse_output(store_of(path), way_out);
 }
 
 Descriptor open_file(const std::string& path, int flags) {
   Descriptor file{open(path.c_str(), O_RDWR | O_CLOEXEC | flags, 0666)};
   if (!file.is_open()) fail(path);
-  if (!lock(file.get())) refuse(path, "is being written by another run; wait for its end, or give another name");
+  if (!lock(file.get())) refuse_output(path, "is being written by another run; wait for its end, or give another name");
   return file;
 }
 
@@ -167,7 +167,7 @@ struct OutputFile::Impl {
   // ---- opening ----
 
   void open_special(const OutputOptions& options) {
-    if (journal != nullptr) refuse(name, "is not a regular file, which a journal needs; give one");
+    if (journal != nullptr) refuse_output(name, "is not a regular file, which a journal needs; give one");
     if (!path.empty()) {
       file.reset(open(path.c_str(), O_WRONLY | O_CLOEXEC));
       if (!file.is_open()) fail(path);
@@ -224,9 +224,10 @@ struct OutputFile::Impl {
     const auto size = size_of(file_path);
     if (size.value_or(0) >= bytes) return;
     const std::string found = size ? fmt::format("has {} bytes", *size) : "is not there";
-    refuse(file_path, fmt::format("{}, and the journal knows of {} bytes in it; bring it back, or start anew with "
-                                  "another journal",
-                                  found, bytes));
+    refuse_output(file_path,
+                  fmt::format("{}, and the journal knows of {} bytes in it; bring it back, or start anew with "
+                              "another journal",
+                              found, bytes));
   }
 
   /// After the file itself became the store: its beginning, which is whole, is that of the view too.
@@ -337,7 +338,7 @@ void OutputFile::check(const OutputOptions& options, const JournalOptions* journ
   if (options.path.empty()) return;
   check_name(options.path);
   if (is_special(options.path)) {
-    if (journal != nullptr) refuse(options.path, "is not a regular file, which a journal needs; give one");
+    if (journal != nullptr) refuse_output(options.path, "is not a regular file, which a journal needs; give one");
     return;
   }
   // What a journal knows of it is seen once that is read.

@@ -45,7 +45,7 @@ std::string name_of(std::string_view value) {
   return name + end;
 }
 
-[[noreturn]] void fail(const std::string& what, int error) {
+[[noreturn]] void throw_system_error(const std::string& what, int error) {
   throw std::system_error(error, std::generic_category(), what);
 }
 
@@ -55,7 +55,7 @@ class NewFile {
   explicit NewFile(fs::path path)
       : path_{std::move(path)}, temporary_{path_.string() + fmt::format(".part.{}", ::getpid())} {
     descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (descriptor_ < 0) fail("cannot make " + path_.string(), errno);
+    if (descriptor_ < 0) throw_system_error("cannot make " + path_.string(), errno);
   }
   NewFile(const NewFile&) = delete;
   NewFile& operator=(const NewFile&) = delete;
@@ -68,7 +68,7 @@ class NewFile {
     while (!text.empty()) {
       const ssize_t count = ::write(descriptor_, text.data(), text.size());
       if (count < 0 && errno == EINTR) continue;
-      if (count < 0) fail("cannot write " + path_.string(), errno);
+      if (count < 0) throw_system_error("cannot write " + path_.string(), errno);
       text.remove_prefix(static_cast<std::size_t>(count));
     }
   }
@@ -79,8 +79,9 @@ class NewFile {
       const std::size_t wanted = static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), part.size - done));
       const ssize_t count = ::pread(part.descriptor, block.data(), wanted, static_cast<off_t>(part.offset + done));
       if (count < 0 && errno == EINTR) continue;
-      if (count < 0) fail("cannot read the output that is to go to " + path_.string(), errno);
-      if (count == 0) fail("the output that is to go to " + path_.string() + " is shorter than it was", EIO);
+      if (count < 0) throw_system_error("cannot read the output that is to go to " + path_.string(), errno);
+      if (count == 0)
+        throw_system_error("the output that is to go to " + path_.string() + " is shorter than it was", EIO);
       append(std::string_view{block.data(), static_cast<std::size_t>(count)});
       done += static_cast<std::uint64_t>(count);
     }
@@ -88,8 +89,8 @@ class NewFile {
 
   void finish() {
     // Some file systems report a full disk only now.
-    if (::close(std::exchange(descriptor_, -1)) != 0) fail("cannot write " + path_.string(), errno);
-    if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot make " + path_.string(), errno);
+    if (::close(std::exchange(descriptor_, -1)) != 0) throw_system_error("cannot write " + path_.string(), errno);
+    if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw_system_error("cannot make " + path_.string(), errno);
     is_done_ = true;
   }
 
@@ -111,7 +112,7 @@ template <typename Content>
 void write_task(const fs::path& folder, std::uint64_t number, const Content& output, const Content& errors) {
   std::error_code error;
   fs::create_directories(folder, error);
-  if (error) fail("cannot make " + folder.string(), error.value());
+  if (error) throw_system_error("cannot make " + folder.string(), error.value());
   write_file(folder / "stdout", output);
   write_file(folder / "stderr", errors);
   write_file(folder / "seq", std::string_view{std::to_string(number)});

@@ -14,7 +14,7 @@
 namespace echelon::map {
 namespace {
 
-[[noreturn]] void fail(const std::string& what, int error) {
+[[noreturn]] void throw_spool_error(const std::string& what, int error) {
   throw std::runtime_error(fmt::format("{}: {}", what, std::strerror(error)));
 }
 
@@ -37,7 +37,7 @@ void write_all(int descriptor, std::span<const std::byte> bytes, const std::stri
     }
     if (written < 0 && errno == EINTR) continue;
     if (written < 0 && errno == EPIPE) throw ReaderGone(what + ": nobody reads it any more");
-    if (written < 0) fail(what, errno);
+    if (written < 0) throw_spool_error(what, errno);
     bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
 }
@@ -48,7 +48,7 @@ Spool::Spool() {
   if (descriptor_ >= 0) return;
   std::string path = folder + "/echelon-XXXXXX";  // of a file system without O_TMPFILE
   descriptor_ = mkostemp(path.data(), O_APPEND | O_CLOEXEC);
-  if (descriptor_ < 0) fail(place() + "; set TMPDIR to a folder that can be written", errno);
+  if (descriptor_ < 0) throw_spool_error(place() + "; set TMPDIR to a folder that can be written", errno);
   unlink(path.c_str());
 }
 
@@ -68,13 +68,13 @@ std::optional<Spool> Spool::of(const OpenFile& file) {
 
 OpenFile Spool::where() const {
   struct stat status {};
-  if (fstat(descriptor_, &status) != 0) fail(place(), errno);
+  if (fstat(descriptor_, &status) != 0) throw_spool_error(place(), errno);
   return {getpid(), descriptor_, status.st_dev, status.st_ino};
 }
 
 std::uint64_t Spool::size() const {
   struct stat status {};
-  if (fstat(descriptor_, &status) != 0) fail(place(), errno);
+  if (fstat(descriptor_, &status) != 0) throw_spool_error(place(), errno);
   return static_cast<std::uint64_t>(status.st_size);
 }
 
@@ -84,7 +84,7 @@ void Spool::read(std::uint64_t from, std::span<std::byte> to) const {
   while (!to.empty()) {
     const ssize_t got = pread(descriptor_, to.data(), to.size(), static_cast<off_t>(from));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail(place(), errno);
+    if (got < 0) throw_spool_error(place(), errno);
     if (got == 0) throw std::runtime_error(place() + ": it has become shorter");
     from += static_cast<std::uint64_t>(got);
     to = to.subspan(static_cast<std::size_t>(got));
@@ -92,7 +92,7 @@ void Spool::read(std::uint64_t from, std::span<std::byte> to) const {
 }
 
 void Spool::clear() const {
-  if (ftruncate(descriptor_, 0) != 0) fail(place(), errno);
+  if (ftruncate(descriptor_, 0) != 0) throw_spool_error(place(), errno);
 }
 
 }  // namespace echelon::map

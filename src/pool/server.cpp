@@ -8,7 +8,7 @@ namespace echelon::pool::detail {
 namespace {
 
 /// How often messages are looked for between short runs.
-constexpr std::chrono::microseconds look_every{20};
+constexpr std::chrono::microseconds look_for_requests_every{20};
 /// Results that are larger are sent at once.
 constexpr std::size_t report_bytes = 1 << 16;
 
@@ -28,7 +28,7 @@ void Server::serve(Until until) {
   bool waiting = true;
   for (;;) {
     bool any = false;
-    if (waiting || runner_.last_end() - looked >= look_every) {
+    if (waiting || runner_.last_end() - looked >= look_for_requests_every) {
       looked = runner_.last_end();
       while (!has_ended() && receive()) any = true;
       if (has_ended()) break;

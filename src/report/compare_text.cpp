@@ -16,8 +16,6 @@ using analysis::Difference;
 using analysis::PointComparison;
 using enum Table::Align;
 
-constexpr std::size_t width = 110;
-
 std::string verdict(const PointComparison& point) {
   switch (point.difference) {
     case Difference::faster: return fmt::format("B is faster, by {:.1f} %", 100 * (1 - point.ratio->value));
@@ -43,7 +41,7 @@ std::string only(std::string_view study, const std::vector<analysis::Layout>& la
   std::vector<std::string> labels;
   labels.reserve(layouts.size());
   for (const analysis::Layout& layout : layouts) labels.push_back(analysis::label(layout.ranks, layout.threads));
-  return wrapped(fmt::format("only {} has {}", study, fmt::join(labels, ", ")), width, "  ") + '\n';
+  return wrapped(fmt::format("only {} has {}", study, fmt::join(labels, ", ")), text_width, "  ") + '\n';
 }
 
 bool is_tested(const PointComparison& point) { return point.p_value.has_value(); }
@@ -83,7 +81,7 @@ std::string compare_text(const analysis::Comparison& comparison, std::string_vie
                                 "right with {}. What changed on the machine from one study to the other is in the "
                                 "ratio, too.",
                                 tested == 1 ? "one point" : fmt::format("{} points", tested), percent),
-                    width, "") +
+                    text_width, "") +
             '\n';
   }
   const bool any_few =

@@ -16,10 +16,8 @@ using analysis::Estimate;
 using analysis::Interval;
 using enum Table::Align;
 
-constexpr std::size_t width = 110;
-
 std::string paragraph(std::string_view text, std::string_view indent = "") {
-  return wrapped(printable(text), width, indent) + '\n';
+  return wrapped(printable(text), text_width, indent) + '\n';
 }
 
 std::string list(std::string_view head, const std::vector<std::string>& items) {

@@ -37,6 +37,9 @@ namespace echelon::report {
 /// Points of which no run succeeded: "8 ranks, 16 ranks".
 [[nodiscard]] std::string failed_points(const StudyView& view);
 
+/// Of what is said in sentences.
+inline constexpr std::size_t text_width = 110;
+
 /// Cut at blanks into lines of at most `width` bytes, where words allow; all but the first begin with `indent`.
 [[nodiscard]] std::string wrapped(std::string_view text, std::size_t width, std::string_view indent);
 

@@ -25,7 +25,7 @@ std::string figure(double value) {
   return text;
 }
 
-std::string percent(double value) { return figure(100 * value) + "\u00a0%"; }
+std::string percentage(double value) { return figure(100 * value) + "\u00a0%"; }
 
 template <typename Show>
 std::string with_interval(const Estimate& estimate, Show show) {
@@ -57,7 +57,7 @@ std::string speedup_sentence(const StudyView& view, const StudyRow& row) {
           : fmt::format("On {}, {} does work {} times as fast as on {}, with the work in proportion",
                         analysis::label(row.ranks, row.threads), view.title,
                         with_interval(row.scaling->speedup, figure), analysis::label(base.ranks, base.threads));
-  return text + fmt::format(": an efficiency of {}.", with_interval(row.scaling->efficiency, percent));
+  return text + fmt::format(": an efficiency of {}.", with_interval(row.scaling->efficiency, percentage));
 }
 
 std::string verdict(const Study& study) {
@@ -76,7 +76,7 @@ std::string verdict(const Study& study) {
   return fmt::format(
       "Efficiency is at or above {} up to {}, and {} on {}.", limit,
       last_acceptable == nullptr ? "no point" : analysis::label(last_acceptable->ranks, last_acceptable->threads),
-      percent(first_not->scaling->efficiency.value), analysis::label(first_not->ranks, first_not->threads));
+      percentage(first_not->scaling->efficiency.value), analysis::label(first_not->ranks, first_not->threads));
 }
 
 /// Where something costs a noticeable part.
@@ -100,7 +100,7 @@ std::string model_sentence(const Study& study) {
   if (!study.preferred) return "";
   const analysis::Model& model = study.models[*study.preferred];
   std::string text = fmt::format("Of the models, {} describes the times best, with a serial fraction of {}",
-                                 analysis::name(model.kind()), percent(model.serial_fraction()));
+                                 analysis::name(model.kind()), percentage(model.serial_fraction()));
   if (const auto peak = model.peak_processors(); peak && std::isfinite(*peak)) {
     text += fmt::format("; by it, time is least on {:.0f} processors", *peak);
   }

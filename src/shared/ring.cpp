@@ -6,11 +6,11 @@
 
 #include <echelon/comm/backoff.hpp>
 
+#include "apart.hpp"
+
 namespace echelon::shared {
 namespace {
 
-/// Two cache lines: processors fetch them in pairs.
-constexpr std::size_t apart = 128;
 constexpr std::uint64_t head_bytes = 8;        // an item's length, times two, plus one where it is kept elsewhere
 constexpr std::uint64_t elsewhere_bytes = 24;  // head, rank, where; no item takes less
 

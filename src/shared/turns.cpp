@@ -2,10 +2,11 @@
 
 #include <utility>
 
+#include "apart.hpp"
+
 namespace echelon::shared {
 namespace {
 
-constexpr std::size_t apart = 128;  // two cache lines: processors fetch them in pairs
 constexpr int rank_bits = 24;
 
 constexpr std::uint64_t signature(std::uint64_t ticket, int rank) noexcept {

@@ -29,7 +29,7 @@ constexpr std::size_t max_points = 10'000;
 
 // One list of names for writing, reading and comparing, so that these cannot differ.
 template <typename Visit>
-void visit_members(auto& plan, Visit visit) {
+void visit_plan(auto& plan, Visit visit) {
   visit("ranks", plan.ranks);
   visit("threads", plan.threads);
   visit("repeat", plan.repeat);
@@ -46,34 +46,34 @@ void visit_members(auto& plan, Visit visit) {
 }
 
 template <typename T>
-Json write(const T& value) {
+Json json_of(const T& value) {
   return value;
 }
 template <typename T>
-Json write(const std::optional<T>& value) {
+Json json_of(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
-void read(const Json& json, std::uint64_t& value) {
+void take(const Json& json, std::uint64_t& value) {
   if (!json.is_number_unsigned()) throw std::runtime_error("is not a whole number");
   json.get_to(value);
 }
-void read(const Json& json, double& value) { json.get_to(value); }
-void read(const Json& json, std::string& value) { json.get_to(value); }
-void read(const Json& json, std::vector<std::string>& value) { json.get_to(value); }
-void read(const Json& json, std::vector<std::uint64_t>& value) {
+void take(const Json& json, double& value) { json.get_to(value); }
+void take(const Json& json, std::string& value) { json.get_to(value); }
+void take(const Json& json, std::vector<std::string>& value) { json.get_to(value); }
+void take(const Json& json, std::vector<std::uint64_t>& value) {
   if (json.is_string()) {
     value = parse_counts(json.get<std::string>(), max_count);
     return;
   }
   if (!json.is_array()) throw std::runtime_error("is not a list");
   value.clear();
-  for (const Json& item : json) read(item, value.emplace_back());
+  for (const Json& item : json) take(item, value.emplace_back());
 }
 template <typename T>
-void read(const Json& json, std::optional<T>& value) {
+void take(const Json& json, std::optional<T>& value) {
   value.reset();
-  if (!json.is_null()) read(json, value.emplace());
+  if (!json.is_null()) take(json, value.emplace());
 }
 
 std::string shown(std::uint64_t value) { return fmt::format("{}", value); }
@@ -195,7 +195,7 @@ std::vector<std::uint64_t> parse_counts(std::string_view text, std::uint64_t max
 std::string to_json(const Plan& plan) {
   Json json;
   json["schema"] = plan_schema;
-  visit_members(plan, [&](const char* name, const auto& member) { json[name] = write(member); });
+  visit_plan(plan, [&](const char* name, const auto& member) { json[name] = json_of(member); });
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
 }
 
@@ -210,18 +210,18 @@ Plan plan_from_json(std::string_view text, const Plan& otherwise) {
                                            json.at("schema").dump(), plan_schema));
     }
     Plan plan = otherwise;
-    visit_members(plan, [&](const char* name, auto& member) {
+    visit_plan(plan, [&](const char* name, auto& member) {
       if (unknown.erase(name) == 0) return;
       try {
-        read(json.at(name), member);
+        take(json.at(name), member);
       } catch (const std::exception& e) {
         throw std::runtime_error(fmt::format("its {}: {}", name, json_complaint(e)));
       }
     });
     if (!unknown.empty()) {
       std::string known;
-      visit_members(plan,
-                    [&](const char* name, const auto&) { known += (known.empty() ? "" : ", ") + std::string{name}; });
+      visit_plan(plan,
+                 [&](const char* name, const auto&) { known += (known.empty() ? "" : ", ") + std::string{name}; });
       throw std::runtime_error(fmt::format("'{}' is not known; there are {}", *unknown.begin(), known));
     }
     return plan;
@@ -232,10 +232,10 @@ Plan plan_from_json(std::string_view text, const Plan& otherwise) {
 
 std::string difference(const Plan& before, const Plan& now, std::string_view in_before, std::string_view in_now) {
   std::vector<std::pair<std::string, std::string>> old_members;
-  visit_members(before, [&](const char* name, const auto& member) { old_members.emplace_back(name, shown(member)); });
+  visit_plan(before, [&](const char* name, const auto& member) { old_members.emplace_back(name, shown(member)); });
   std::string text;
   std::size_t at = 0;
-  visit_members(now, [&](const char* name, const auto& member) {
+  visit_plan(now, [&](const char* name, const auto& member) {
     const std::string& old = old_members[at++].second;
     const std::string value = shown(member);
     if (value == old || std::string_view{name} == "folder") return;

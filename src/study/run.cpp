@@ -15,7 +15,7 @@ using Json = nlohmann::ordered_json;
 
 // One list of names for writing and reading.
 template <typename Visit>
-void visit_members(auto& run, Visit visit) {
+void visit_run(auto& run, Visit visit) {
   visit("seq", run.seq);
   visit("block", run.block);
   visit("ranks", run.ranks);
@@ -35,19 +35,19 @@ void visit_members(auto& run, Visit visit) {
 }
 
 template <typename T>
-void write(Json& to, const T& value) {
+void put(Json& to, const T& value) {
   to = value;
 }
-void write(Json& to, const std::optional<double>& value) { to = value ? Json(*value) : Json(nullptr); }
+void put(Json& to, const std::optional<double>& value) { to = value ? Json(*value) : Json(nullptr); }
 
 template <typename T>
-void read(const Json& from, T& value) {
+void get(const Json& from, T& value) {
   if (std::is_unsigned_v<T> && !std::is_same_v<T, bool> && !from.is_number_unsigned()) {
     throw std::runtime_error("it is not a whole number");
   }
   from.get_to(value);
 }
-void read(const Json& from, std::optional<double>& value) {
+void get(const Json& from, std::optional<double>& value) {
   value = from.is_null() ? std::nullopt : std::optional{from.get<double>()};
 }
 
@@ -65,7 +65,7 @@ analysis::StudyRun measured_run(const Run& run) {
 std::string to_json(const Run& run) {
   Json json;
   json["schema"] = run_schema;
-  visit_members(run, [&](const char* name, const auto& member) { write(json[name], member); });
+  visit_run(run, [&](const char* name, const auto& member) { put(json[name], member); });
   json["record"] = run.record_json.empty() ? Json(nullptr) : Json::parse(run.record_json);
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
 }
@@ -78,9 +78,9 @@ Run run_from_json(std::string_view text, const ReadRecord& read_record) {
                                            json.at("schema").dump(), run_schema));
     }
     Run run;
-    visit_members(run, [&](const char* name, auto& member) {
+    visit_run(run, [&](const char* name, auto& member) {
       try {
-        read(json.at(name), member);
+        get(json.at(name), member);
       } catch (const std::exception& e) {
         throw std::runtime_error(fmt::format("its {}: {}", name, json_complaint(e)));
       }

@@ -14,9 +14,9 @@ using measure::Phase;
 using Counter = shared::Value<std::uint64_t>;
 using Method = CounterOptions::Method;
 
-class Run {
+class CounterRun {
  public:
-  Run(const comm::Session& session, Account& account, const CounterOptions& options, const Progress& progress)
+  CounterRun(const comm::Session& session, Account& account, const CounterOptions& options, const Progress& progress)
       : session_{session}, account_{account}, options_{options}, progress_{progress}, counter_{session} {
     if (options.method == Method::lock) lock_.emplace(session);
   }
@@ -75,7 +75,7 @@ measure::Record run_counter(const comm::Session& session, Account& account, cons
   {
     double finished = 0;  // repetitions
     const Progress of_all = [&](double done) { progress((finished + done) / static_cast<double>(options.repeat)); };
-    Run run{session, account, options, of_all};
+    CounterRun run{session, account, options, of_all};
     session.barrier();  // what a rank waits for another's MPI_Init belongs to startup
     for (std::uint64_t i = 0; i < options.repeat; ++i) {
       repetitions_s.push_back(run.repetition());

@@ -86,16 +86,16 @@ Findings check(const std::string& path, std::uint64_t ranks, std::uint64_t lines
   return found;
 }
 
-class Run {
+class LogRun {
  public:
-  Run(const comm::Session& session, Account& account, const LogOptions& options, const Progress& progress)
+  LogRun(const comm::Session& session, Account& account, const LogOptions& options, const Progress& progress)
       : session_{session}, account_{account}, options_{options}, progress_{progress}, lock_{session} {}
   /// Where it ends by an exception, there is nothing to be seen in the file.
-  ~Run() {
+  ~LogRun() {
     if (!is_kept_) unlink(path_.c_str());
   }
-  Run(const Run&) = delete;
-  Run& operator=(const Run&) = delete;
+  LogRun(const LogRun&) = delete;
+  LogRun& operator=(const LogRun&) = delete;
 
   /// How long it took, from the barrier on until all ranks have written theirs.
   double repetition() {
@@ -157,7 +157,7 @@ measure::Record run_log(const comm::Session& session, Account& account, const st
   {
     double finished = 0;  // repetitions
     const Progress of_all = [&](double done) { progress((finished + done) / static_cast<double>(options.repeat)); };
-    Run run{session, account, options, of_all};
+    LogRun run{session, account, options, of_all};
     session.barrier();  // what a rank waits for another's MPI_Init belongs to startup
     bool go_on = true;
     for (std::uint64_t i = 0; i < options.repeat && go_on; ++i) {

@@ -110,7 +110,7 @@ class Worker {
 };
 
 /// Everything that stays the same from one repetition to the next.
-struct Run {
+struct PiRun {
   const comm::Session& session;
   Account& account;
   const PiOptions& options;
@@ -214,7 +214,7 @@ measure::Record run_pi(const comm::Session& session, Account& account, const std
     double finished = 0;  // repetitions
     const Progress of_all = [&](double done) { progress((finished + done) / static_cast<double>(options.repeat)); };
     Worker worker{session, rule, options.threads, of_all};
-    Run run{session, account, options, rule, chunk_blocks, worker, counter ? &*counter : nullptr};
+    PiRun run{session, account, options, rule, chunk_blocks, worker, counter ? &*counter : nullptr};
     session.barrier();  // what a rank waits for another's MPI_Init belongs to startup
     for (std::uint64_t i = 0; i < options.repeat; ++i) {
       const auto [sum, seconds] = run.repetition();

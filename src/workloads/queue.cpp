@@ -79,16 +79,16 @@ struct Tally {
 };
 
 /// What the master knows when all have ended.
-struct Totals {
+struct Traffic {
   Tally put;
   Tally taken;
   bool each_once = true;  // in every repetition
 };
 
 template <typename Item>
-class Run {
+class QueueRun {
  public:
-  Run(const comm::Session& session, Account& account, const QueueOptions& options, const Progress& progress)
+  QueueRun(const comm::Session& session, Account& account, const QueueOptions& options, const Progress& progress)
       : session_{session},
         account_{account},
         options_{options},
@@ -99,7 +99,7 @@ class Run {
   [[nodiscard]] bool produces() const { return rank_ < producers_; }
 
   /// How long it took, from the barrier on until the last item was taken.
-  double repetition(Totals& totals) {
+  double repetition(Traffic& totals) {
     measure::PhaseClock& clock = account_.clock;
     clock.enter(Phase::wait);
     shared::Queue<Item> queue{session_, produces() ? Role::producer : Role::consumer, {options_.capacity}};
@@ -112,7 +112,7 @@ class Run {
     const double seconds = measure::Seconds{Clock::now() - begin}.count();
 
     account_.items += mine.items;
-    Totals here;
+    Traffic here;
     const std::vector<Tally> all = comm::gather(session_, mine);
     for (std::size_t rank = 0; rank < all.size(); ++rank) (rank < producers_ ? here.put : here.taken) += all[rank];
     totals.put += here.put;
@@ -172,10 +172,10 @@ measure::Record run(const comm::Session& session, Account& account, const std::v
                     const QueueOptions& options, const Progress& progress) {
   double finished = 0;  // repetitions
   const Progress of_all = [&](double done) { progress((finished + done) / static_cast<double>(options.repeat)); };
-  Run<Item> run{session, account, options, of_all};
+  QueueRun<Item> run{session, account, options, of_all};
   account.role = run.produces() ? "producer" : "consumer";
   session.barrier();  // what a rank waits for another's MPI_Init belongs to startup
-  Totals totals;
+  Traffic totals;
   std::vector<double> repetitions_s;
   for (std::uint64_t i = 0; i < options.repeat; ++i) {
     repetitions_s.push_back(run.repetition(totals));

@@ -5,7 +5,6 @@
 #include <iterator>
 #include <map>
 #include <numbers>
-#include <regex>
 #include <set>
 #include <string>
 #include <thread>
@@ -23,6 +22,7 @@ namespace {
 
 using nlohmann::json;
 using testing::HasSubstr;
+using testing::MatchesRegex;
 
 std::string read(const std::filesystem::path& path) {
   std::ifstream in{path};
@@ -50,27 +50,19 @@ void expect_table(const Outcome& outcome, std::size_t ranks) {
   EXPECT_EQ(outcome.exit_code, 0) << outcome;
   expect_only_notes(outcome);
   const std::vector<std::string> table = lines(outcome.out);
-  const auto matches = [](const std::string& line, const char* pattern) {
-    return std::regex_match(line, std::regex{pattern});
-  };
   ASSERT_EQ(table.size(), ranks + 6) << outcome.out;
-  EXPECT_TRUE(matches(table[0], R"(pi = 3\.14159265\d+   error -?\d\S*)")) << table[0];
-  EXPECT_TRUE(
-      matches(table[1], R"(1000003 points in \d+\.\d+ s, \d\S* points/s   fused, static, \w+, \d+ ranks? x .*)"))
-      << table[1];
+  EXPECT_THAT(table[0], MatchesRegex(R"(pi = 3\.14159265[0-9]+   error -?[0-9]\S*)"));
+  EXPECT_THAT(table[1], MatchesRegex(R"(1000003 points in [0-9]+\.[0-9]+ s, [0-9]\S* points/s   )"
+                                     R"(fused, static, \w+, [0-9]+ ranks? x .*)"));
   EXPECT_EQ(table[2], "");
-  EXPECT_TRUE(
-      matches(table[3], " *rank +host +cpus +chunks +points +compute s +communicate s +wait s +cpu % +points/s"))
-      << table[3];
+  EXPECT_THAT(table[3],
+              MatchesRegex(" *rank +host +cpus +chunks +points +compute s +communicate s +wait s +cpu % +points/s"));
   for (std::size_t rank = 0; rank < ranks; ++rank) {
-    EXPECT_TRUE(
-        std::regex_search(table[4 + rank], std::regex{"^ *" + std::to_string(rank) + R"(  \S+ +[\d,-]+ +\d+ )"}))
-        << table[4 + rank];
+    EXPECT_THAT(table[4 + rank], MatchesRegex(" *" + std::to_string(rank) + R"(  \S+ +[0-9,-]+ +[0-9]+ .*)"));
   }
-  EXPECT_TRUE(matches(table[ranks + 5],
-                      "load balance [01]\\.\\d{3}   communication efficiency [01]\\.\\d{3}   "
-                      "parallel efficiency [01]\\.\\d{3}"))
-      << table[ranks + 5];
+  EXPECT_THAT(table[ranks + 5],
+              MatchesRegex("load balance [01]\\.[0-9]{3}   communication efficiency [01]\\.[0-9]{3}   "
+                           "parallel efficiency [01]\\.[0-9]{3}"));
 }
 
 TEST(pi, table_has_the_answer_a_line_a_rank_and_the_efficiencies) {

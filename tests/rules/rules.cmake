@@ -8,6 +8,11 @@ foreach(header IN LISTS headers)
   list(APPEND header_sources ${source})
 endforeach()
 add_library(rules_headers OBJECT ${header_sources})
+# A tenth of the time of all else together, so by those who build for development, and at night.
+if(NOT ECHELON_WARNINGS_AS_ERRORS)
+  set_target_properties(rules_headers PROPERTIES EXCLUDE_FROM_ALL ON)
+endif()
+set_target_properties(rules_headers PROPERTIES UNITY_BUILD OFF)  # alone is the point
 target_link_libraries(rules_headers PRIVATE echelon echelon_warnings)
 target_compile_options(rules_headers PRIVATE -O0 -Werror)
 

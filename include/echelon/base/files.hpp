@@ -12,7 +12,8 @@ namespace echelon::base {
 /// A file that is open, closed at the end.
 class Descriptor {
  public:
-  explicit Descriptor(int number = -1) noexcept : number_{number} {}
+  Descriptor() noexcept = default;
+  explicit Descriptor(int number) noexcept : number_{number} {}
   ~Descriptor() { reset(); }
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
@@ -29,7 +30,7 @@ class Descriptor {
   }
 
  private:
-  int number_;
+  int number_ = -1;
 };
 
 /// Writes all at `offset`, or as much as goes. How much that was; errno says why not more.

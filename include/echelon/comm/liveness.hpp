@@ -41,6 +41,9 @@ struct LivenessOptions {
 /// The defaults, but for what the environment says: ECHELON_HEARTBEAT_S is the silence in seconds. Throws UsageError.
 [[nodiscard]] LivenessOptions liveness_options();
 
+/// For all to connect in: a machine where ranks share a CPU with many others may need some of it.
+inline constexpr std::chrono::seconds connect_limit{60};
+
 /// The master's end. One background thread does all that touches the network: nothing here waits for a worker but what
 /// has a limit. Thread-safe.
 class LivenessMonitor {
