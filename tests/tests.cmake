@@ -116,37 +116,37 @@ echelon_test(NAME map.output_file TIMEOUT 300)
 
 # The program as its users see it.
 set(program_under_test "ECHELON_PROGRAM=\"$<TARGET_FILE:echelon_program>\"" "ECHELON_MPIEXEC=\"${MPIEXEC_EXECUTABLE}\"")
-echelon_test(NAME cli.usage TIMEOUT 120 LABEL cli LAYERS numeric DEFINES ${program_under_test})
-echelon_test(NAME cli.pi TIMEOUT 120 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.fill TIMEOUT 180 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.usage TIMEOUT 120 PROCESSORS 2 LABEL cli LAYERS numeric DEFINES ${program_under_test})
+echelon_test(NAME cli.pi TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.fill TIMEOUT 180 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.full_disk TIMEOUT 180 WAITS LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.queue TIMEOUT 180 WAITS LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.counter TIMEOUT 400 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.map TIMEOUT 300 WAITS LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.gnu TIMEOUT 300 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.map_work TIMEOUT 300 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.log TIMEOUT 180 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.loss TIMEOUT 300 WAITS LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.journal TIMEOUT 120 LABEL cli LAYERS map DEFINES ${program_under_test})
-echelon_test(NAME cli.report TIMEOUT 120 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.queue TIMEOUT 180 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.counter TIMEOUT 400 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.map TIMEOUT 300 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.gnu TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.map_work TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.log TIMEOUT 180 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.loss TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.journal TIMEOUT 120 PROCESSORS 2 LABEL cli LAYERS map DEFINES ${program_under_test})
+echelon_test(NAME cli.report TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 echelon_test(NAME cli.study_report TIMEOUT 300 LABEL cli DEFINES ${program_under_test}
              "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
-echelon_test(NAME cli.study TIMEOUT 300 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.readme TIMEOUT 120 LABEL cli DEFINES ${program_under_test}
+echelon_test(NAME cli.study TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.readme TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test}
              "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
-echelon_test(NAME cli.port TIMEOUT 120 LABEL cli DEFINES ${program_under_test})
-echelon_test(NAME cli.jobs TIMEOUT 120 LABEL cli DEFINES ${program_under_test}
+echelon_test(NAME cli.port TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.jobs TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test}
              "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\"")
-echelon_test(NAME cli.nodes TIMEOUT 120 LABEL cli DEFINES ${program_under_test})
+echelon_test(NAME cli.nodes TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 
 # A program with a Pool whose ranks are killed.
 add_executable(losses app/losses.cpp)
 target_link_libraries(losses PRIVATE echelon echelon_warnings)
-echelon_test(NAME app.losses TIMEOUT 300 WAITS LABEL cli
+echelon_test(NAME app.losses TIMEOUT 300 PROCESSORS 2 LABEL cli
              DEFINES "ECHELON_LOSSES=\"$<TARGET_FILE:losses>\"" ${program_under_test})
 
 # Programs that texts on multiprocessing show, by the number of their row in the list of these.
-echelon_test(NAME examples.output TIMEOUT 180 LABEL examples LAYERS measure DEFINES ${program_under_test}
+echelon_test(NAME examples.output TIMEOUT 180 PROCESSORS 2 LABEL examples LAYERS measure DEFINES ${program_under_test}
              "ECHELON_EXAMPLES=\"${PROJECT_BINARY_DIR}/examples\"")
 add_dependencies(examples_output_test echelon_program)
 echelon_examples(
@@ -173,7 +173,7 @@ echelon_test(NAME comm.packing TIMEOUT 120)
 # With a message beyond 2 GiB, which is 20 s where nobody else has work.
 echelon_mpi_test(NAME comm.mailbox RANKS 1 2 3 4 7 TIMEOUT 240)
 echelon_mpi_test(NAME comm.attach RANKS 1 2 3 4 TIMEOUT 60 MAIN comm/attach_test.cpp)
-echelon_test(NAME comm.loss TIMEOUT 300 LABEL mpi DEFINES "ECHELON_MPIEXEC=\"${MPIEXEC_EXECUTABLE}\"")
+echelon_test(NAME comm.loss TIMEOUT 300 PROCESSORS 2 LABEL mpi DEFINES "ECHELON_MPIEXEC=\"${MPIEXEC_EXECUTABLE}\"")
 
 # The pool: the tests run on the master, the other ranks serve.
 set(pool_main LAYERS app MAIN support/pool_main.cpp)
@@ -200,7 +200,7 @@ echelon_mpi_test(NAME shared.array RANKS 1 2 3 4 7 TIMEOUT 120 RANKS_A_NODE 1 2)
 add_executable(shared_losses shared/losses.cpp)
 target_include_directories(shared_losses PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(shared_losses PRIVATE echelon echelon_warnings)
-echelon_test(NAME shared.losses TIMEOUT 300 WAITS LABEL cli
+echelon_test(NAME shared.losses TIMEOUT 300 PROCESSORS 2 LABEL cli
              DEFINES "ECHELON_LOSSES=\"$<TARGET_FILE:shared_losses>\"" ${program_under_test})
 
 # report.html in a real browser.
@@ -214,7 +214,8 @@ if(PYTHON3)
 else()
   add_test(NAME browser.report COMMAND ${CMAKE_COMMAND} -E echo "[  SKIPPED ] python3 is not installed")
 endif()
-set_tests_properties(browser.report PROPERTIES PROCESSORS 2 TIMEOUT 300 LABELS browser SKIP_REGULAR_EXPRESSION
+echelon_schedule(browser.report 2 FALSE)
+set_tests_properties(browser.report PROPERTIES TIMEOUT 300 LABELS browser SKIP_REGULAR_EXPRESSION
                                                "\\[  SKIPPED \\]")
 
 # A SLURM of four nodes on this machine, which ends with ctest at the latest.

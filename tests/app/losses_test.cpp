@@ -29,7 +29,7 @@ class losses : public testing::Test {
     return Arguments{ECHELON_LOSSES, "-n", std::to_string(workers + 1)} + arguments;
   }
   RunOptions options(const std::string& heartbeat_s = "10") const {
-    return alone({.environment = {{"ECHELON_HEARTBEAT_S", heartbeat_s}}, .folder = folder_.path(), .limit = 60s});
+    return alone({.environment = {{"ECHELON_HEARTBEAT_S", heartbeat_s}}, .folder = folder_.path(), .limit = 180s});
   }
   bool exists(const char* file) const { return std::filesystem::exists(folder_.path() / file); }
 
@@ -48,10 +48,11 @@ class losses : public testing::Test {
   }
   /// From the last task to the end of all.
   void expect_quick_end(RunningProgram& running, Outcome& outcome) const {
-    EXPECT_TRUE(wait_until([&] { return exists("done"); })) << "the tasks have not ended";
+    // What a lost rank held is done task by task: 30 s where a load of 13 keeps each waiting.
+    EXPECT_TRUE(wait_until([&] { return exists("done"); }, 120s)) << "the tasks have not ended";
     const auto since = std::chrono::steady_clock::now();
     outcome = running.wait();
-    EXPECT_LT(std::chrono::steady_clock::now() - since, 10s);
+    EXPECT_LT(std::chrono::steady_clock::now() - since, 30s);
   }
 
   TemporaryFolder folder_;

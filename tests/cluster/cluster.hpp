@@ -96,10 +96,11 @@ class cluster : public testing::Test {
       return !outcome.state.empty() && !states.contains(outcome.state);
     };
     const auto has_ended = [&] { return has_left({"PENDING", "RUNNING"}); };
-    EXPECT_TRUE(wait_until(has_ended, limit)) << "job " << job << " goes on, which is cancelled";
-    (void)on_ctl({"scancel", job});
+    const bool ended = wait_until(has_ended, limit);
+    EXPECT_TRUE(ended) << "job " << job << " goes on, which is cancelled";
+    if (!ended) (void)on_ctl({"scancel", job});
     // Where one of its nodes is gone it stays so.
-    (void)wait_until([&] { return has_left({"COMPLETING"}); }, std::chrono::seconds{10});
+    (void)wait_until([&] { return has_left({"COMPLETING"}); }, std::chrono::seconds{30});
     outcome.out = contents(name + ".out");
     outcome.err = contents(name + ".err");
     return outcome;

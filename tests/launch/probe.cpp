@@ -51,7 +51,8 @@ volatile sig_atomic_t asked_to_end = 0;
     MPI_Send(&rank, 1, MPI_INT, 0, 0, MPI_COMM_WORLD);
     _exit(0);
   }
-  sleep(1);  // the loss is known everywhere by now
+  if (std::getenv("PROBE_FRAGILE") != nullptr) stay();  // until the loss ends the run
+  sleep(1);                                             // the loss is known everywhere by now
   for (int other = 1; other < ranks; ++other) {
     if (other == lost) continue;
     MPI_Send(&number, 1, MPI_INT, other, 0, MPI_COMM_WORLD);
