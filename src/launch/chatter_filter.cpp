@@ -44,6 +44,8 @@ bool is_aside(std::string_view line) {
          (says("ORTE_ERROR_LOG") && says("show_help.c")) ||
          // Where a rank is lost: it tells the others, and does not know how.
          (says("PMIX ERROR") && says("pmix_event_notification.c")) ||
+         // The child, which has done it too, was faster.
+         (says("Warning: setpgid(") && says(" failed in parent with errno=")) ||
          (line.starts_with(forwarding) && line.ends_with(" to job\n")) || line.starts_with(events_warning);
 }
 

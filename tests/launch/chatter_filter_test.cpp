@@ -120,6 +120,7 @@ TEST(chatter_filter, asides_are_kept_back) {
                "[vm:06545] Set MCA parameter \"orte_base_help_aggregate\" to 0 to see all help / error messages\n"
                "[vm:19921] [[8495,0],0] ORTE_ERROR_LOG: Data unpack would read past end of buffer in file "
                "../../../orte/util/show_help.c at line 501\n"
+               "[vm:25065] plm:rsh: Warning: setpgid(25069,25069) failed in parent with errno=Permission denied(13)\n"
                "[a rank's own line]\n[and one without an end");
   EXPECT_EQ(f.text, "[a rank's own line]\n[and one without an end");
 }

@@ -58,6 +58,18 @@ std::chrono::steady_clock::duration time_of(Body body) {
   return std::chrono::steady_clock::now() - begin;
 }
 
+/// How many more go in where `send_for_20ms` waits for room that long: between nodes it may come later than that.
+template <typename Send>
+std::uint64_t sent_until_full(Send send_for_20ms) {
+  for (std::uint64_t count = 0;; ++count) {
+    bool sent = false;
+    const auto took = time_of([&] { sent = send_for_20ms(); });
+    if (sent) continue;
+    EXPECT_GE(took, std::chrono::milliseconds{20});
+    return count;
+  }
+}
+
 /// The master computes, and looks at nothing but a word in its own memory, for as long as the others do what they must
 /// be able to do without it.
 template <typename Body>
