@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <sstream>
 #include <string>
@@ -22,7 +21,8 @@ std::multimap<pid_t, pid_t> living_by_parent() {
     if (name.find_first_not_of("0123456789") != std::string::npos) continue;
     std::ifstream in{entry.path() / "stat"};
     // "pid (name) state parent ...", where the name may hold anything, the ends of lines too.
-    const std::string stat{std::istreambuf_iterator<char>{in}, {}};
+    std::string stat;
+    std::getline(in, stat, '\0');  // by an iterator it would throw where the process ends at this moment
     std::istringstream fields{stat.substr(stat.rfind(')') + 1)};
     char state = '?';
     pid_t parent = 0;

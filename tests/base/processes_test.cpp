@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -109,6 +110,38 @@ TEST(processes, who_has_ended_is_none_even_where_nobody_has_waited_for_it) {
   EXPECT_THAT(children(), ElementsAre(lives.eldest()));
   EXPECT_THAT(descendants(), Not(Contains(child)));
   ASSERT_EQ(waitpid(child, nullptr, 0), child);
+}
+
+/// A child that has children which live for a millisecond, many at a time, and are gone without a trace.
+class Spawner {
+ public:
+  Spawner() {
+    if (child_ != 0) return;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)signal(SIGCHLD, SIG_IGN);
+    for (;;) {
+      if (fork() == 0) {
+        poll(nullptr, 0, 1);
+        _exit(0);
+      }
+    }
+  }
+  ~Spawner() {
+    kill(child_, SIGKILL);
+    waitpid(child_, nullptr, 0);
+  }
+  Spawner(const Spawner&) = delete;
+  Spawner& operator=(const Spawner&) = delete;
+
+ private:
+  const pid_t child_ = fork();
+};
+
+// Such as one that ends between the opening of its file and the reading of it.
+TEST(processes, who_comes_and_goes_meanwhile_disturbs_nothing) {
+  const Family family;
+  const Spawner spawner;
+  for (int i = 0; i < 300; ++i) EXPECT_THAT(descendants(), Contains(family.eldest()));
 }
 
 // The kernel writes the name as it is, in the middle of the line.
