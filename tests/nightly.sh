@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fifty kills of a whole map, each resumed, a million random histories of the farm with seeds that no one has tried, a
 # hundred runs of the shared counter, and a thousand random programs over shared objects for each number of ranks; and
-# each public header compiled alone.
+# each public header compiled alone, and all that runs without MPI under the sanitizers.
 # KILLS=N, HISTORIES=N, RUNS=N and INTERLEAVINGS=N take other numbers, SEED=N tries those of an earlier night again,
 # DRY_RUN=1 only says what would be done.
 set -euo pipefail
@@ -22,3 +22,6 @@ run env ECHELON_COUNTER_RUNS="${RUNS:-100}" "$project/build/release/tests/cli_co
 say "Programs over shared objects from seed $seed on"
 run env ECHELON_INTERLEAVING_SEED="$seed" ECHELON_INTERLEAVINGS="${INTERLEAVINGS:-1000}" \
   ctest --preset release --tests-regex '^shared\.interleavings'
+build asan -- --target unit_tests
+say "Tests without MPI under the sanitizers"
+run ctest --preset asan

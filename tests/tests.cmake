@@ -214,9 +214,8 @@ if(PYTHON3)
 else()
   add_test(NAME browser.report COMMAND ${CMAKE_COMMAND} -E echo "[  SKIPPED ] python3 is not installed")
 endif()
-echelon_schedule(browser.report 2 FALSE)
-set_tests_properties(browser.report PROPERTIES TIMEOUT 300 LABELS browser SKIP_REGULAR_EXPRESSION
-                                               "\\[  SKIPPED \\]")
+echelon_schedule(browser.report 2 FALSE 300)
+set_tests_properties(browser.report PROPERTIES LABELS browser SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
 
 # A SLURM of four nodes on this machine, which ends with ctest at the latest.
 set(cluster_scripts ${CMAKE_CURRENT_SOURCE_DIR}/cluster)
