@@ -27,9 +27,12 @@ using base::ExitCode;
 }
 
 /// Another rank has said why.
-[[noreturn]] void leave(const comm::Session& session, base::ExitCode code) {
-  if (session.is_master()) launch::tell_outcome(static_cast<int>(code));
-  session.leave(code);
+[[noreturn]] void leave(const comm::Session& session, comm::Roster& roster, comm::Roster::End why) {
+  if (session.is_master()) {
+    roster.give_up(why);  // whom that had not come to yet would take the master for lost
+    launch::tell_outcome(static_cast<int>(why.code));
+  }
+  session.leave(why.code);
 }
 
 /// This rank's body has failed. Where the master fails as well, as all do over a wrong option, it alone says why.
@@ -38,7 +41,7 @@ using base::ExitCode;
   constexpr std::chrono::seconds longest{1};  // how much later the master may fail for that
   const auto until = std::chrono::steady_clock::now() + longest;
   for (comm::Backoff backoff; std::chrono::steady_clock::now() < until; backoff.pause()) {
-    if (const auto why = roster.end()) leave(session, why->code);
+    if (const auto why = roster.end()) leave(session, roster, *why);
   }
   const std::string place =
       "rank " + std::to_string(session.rank()) + " on " + comm::Nodes::of(session).host(session.rank()) + ": ";
@@ -53,7 +56,7 @@ using base::ExitCode;
   for (comm::Backoff backoff; std::chrono::steady_clock::now() < until; backoff.pause()) {
     if (roster.end() || roster.is_lost(error.rank)) break;
   }
-  if (const auto why = roster.end()) leave(session, why->code);
+  if (const auto why = roster.end()) leave(session, roster, *why);
   if (session.rank() == roster.first_left()) end(session, roster, {error.rank, ExitCode::broken}, error.what());
   session.leave(ExitCode::broken);
 }
