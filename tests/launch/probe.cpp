@@ -193,6 +193,8 @@ int run_as_rank(int argc, char** argv) {
   } else if (mode == "stop") {
     if (rank == 1) raise(SIGSTOP);
     if (rank == 0) echelon::launch::tell_outcome(75);
+    // The end of a rank cuts short the second that mpirun gives the others between SIGTERM and SIGKILL.
+    if (rank != 0) usleep(500'000);
     _exit(0);
   } else if (mode == "stay") {
     if (rank == 1) stay();

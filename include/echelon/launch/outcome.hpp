@@ -14,9 +14,8 @@ inline constexpr const char* outcome_file_variable = "ECHELON_OUTCOME_FILE";
 
 /// Tells the launch() that started this rank how the run ended: that becomes its exit code, since mpirun's own says
 /// nothing once ranks may be lost. For rank 0 alone, and its last words: launch() then waits a few seconds for the
-/// ranks to end, and ends them. Travels through standard error, and by a file: an mpirun that was told to end loses
-/// what a rank says in its last moment, 1 time in 20 on a busy machine. Without effect where launch() did not start
-/// this rank.
+/// ranks to end, and ends them. Travels through standard error, and by a file, which needs no mpirun that is
+/// ending itself to hand it on. Without effect where launch() did not start this rank.
 void tell_outcome(int code) noexcept;
 
 /// Tells the launch() that started this rank, where its line to it (Starter) does not come so far: rank 0 takes
