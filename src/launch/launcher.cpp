@@ -115,8 +115,8 @@ std::string users_launcher_variables() {
   return names;
 }
 
-/// A place of the run's own: for the line to rank 0, for the outcome, and for the files by which Open MPI's ranks share
-/// memory. Each removes its own of these, and who is killed would leave 4 MiB of memory behind for good.
+/// A place of the run's own: for the line to rank 0, and for the files by which Open MPI's ranks share memory. Each
+/// removes its own of these, and who is killed would leave 4 MiB of memory behind for good.
 class RunFolder {
  public:
   RunFolder() = default;
@@ -251,7 +251,6 @@ struct Run {
   std::string filtered_rest() { return chatter.feed(srun ? srun->finish() : std::string{}) + chatter.finish(); }
   [[nodiscard]] const std::optional<KilledRank>& killed() const { return srun ? srun->killed() : chatter.killed(); }
   void copy(std::chrono::milliseconds patience);
-  void take_outcome_from(const std::string& file);
   void meet_rank_0();
   void ask_to_stop();
 };
@@ -322,14 +321,6 @@ void Run::copy(std::chrono::milliseconds patience) {
   }
   if (pipes[2].revents != 0) meet_rank_0();
   if (pipes[3].revents != 0) input.step();
-}
-
-/// Where mpirun has ended without handing on what rank 0 told at the last moment.
-void Run::take_outcome_from(const std::string& file) {
-  if (outcome.outcome() || file.empty()) return;
-  std::string marker;
-  std::getline(std::ifstream{file}, marker);
-  (void)outcome.feed(marker);
 }
 
 /// When to end an mpirun that does not end by itself: it waits for every rank, and for ever for those that hang, were
@@ -546,8 +537,7 @@ int launch(const LaunchRequest& request) {
     input = Pipe::make();
   }
   RunFolder folder;
-  folder.make();
-  const std::string outcome_file = folder.path().empty() ? "" : folder.path() + "/outcome";
+  if (!plan.in_allocation || request.stops_by_itself) folder.make();
   Run run{.request = request, .output = output.out, .errors = errors.out, .outcome = OutcomeReader{token}};
   run.launcher = command.front();
   if (launcher.kind == Launcher::Kind::srun) run.srun.emplace();
@@ -575,7 +565,6 @@ int launch(const LaunchRequest& request) {
   sigprocmask(SIG_SETMASK, &before, nullptr);
   if (child < 0) throw std::runtime_error("cannot start a process");
   if (child == 0) {
-    setenv(outcome_file_variable, outcome_file.c_str(), 1);
     if (!plan.in_allocation && launcher.kind == Launcher::Kind::mpirun) folder.announce_as_shared_memory();
     if (request.stops_by_itself) {
       setenv(base::user_variables, users_variables.c_str(), 1);
@@ -588,7 +577,6 @@ int launch(const LaunchRequest& request) {
   if (input.out != STDIN_FILENO) close(input.out);
   if (request.stops_by_itself) signal(SIGPIPE, SIG_IGN);  // an end of reading is seen where one writes
   const int status = supervise(run, child, spared);
-  run.take_outcome_from(outcome_file);
   folder.remove();
   if (const int ended_by = request.stops_by_itself ? last_stop_signal() : last_signal;
       ended_by != 0 && !run.outcome.outcome()) {

@@ -7,14 +7,12 @@
 #include <stdexcept>
 #include <utility>
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <unistd.h>
 
-#include <echelon/base/files.hpp>
 #include <echelon/launch/outcome.hpp>
 
 namespace echelon::launch {
@@ -38,23 +36,17 @@ void wait_until_read(int pipe) noexcept {
   for (int i = 0; i < tries && ioctl(pipe, FIONREAD, &unread) == 0 && unread > 0; ++i) poll(nullptr, 0, 1);
 }
 
-void write_marker(int descriptor, const std::string& marker) noexcept {
-  while (write(descriptor, marker.data(), marker.size()) < 0 && errno == EINTR) {
-  }
-}
-
-/// To the launch() that started this rank; the marker is made of its token. `file` may be null.
+/// To the launch() that started this rank; the marker is made of its token.
 template <typename MakeMarker>
-void tell(const MakeMarker& make_marker, const char* file) noexcept {
+void tell(const MakeMarker& make_marker) noexcept {
   const char* token = std::getenv(launched_variable);
   if (token == nullptr || !is_token(token)) return;
   try {
     const std::string marker = make_marker(token);
-    const base::Descriptor kept{file == nullptr ? -1 : open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
-    if (kept.is_open()) write_marker(kept.get(), marker);
     signal(SIGPIPE, SIG_IGN);  // where nobody reads any more, nobody needs to know
     wait_until_read(STDERR_FILENO);
-    write_marker(STDERR_FILENO, marker);
+    while (write(STDERR_FILENO, marker.data(), marker.size()) < 0 && errno == EINTR) {
+    }
   } catch (const std::exception&) {
     // Without memory for a line: launch() says that no outcome was told.
   }
@@ -63,11 +55,11 @@ void tell(const MakeMarker& make_marker, const char* file) noexcept {
 }  // namespace
 
 void tell_outcome(int code) noexcept {
-  tell([code](const char* token) { return outcome_marker(token, code); }, std::getenv(outcome_file_variable));
+  tell([code](const char* token) { return outcome_marker(token, code); });
 }
 
 void tell_out_of_reach() noexcept {
-  tell([](const char* token) { return out_of_reach_marker(token); }, nullptr);
+  tell([](const char* token) { return out_of_reach_marker(token); });
 }
 
 std::string new_token() {

@@ -1,7 +1,6 @@
 #include <array>
 #include <chrono>
 #include <cstdlib>
-#include <fstream>
 #include <set>
 #include <string>
 #include <thread>
@@ -12,8 +11,6 @@
 #include <unistd.h>
 
 #include <echelon/launch/outcome.hpp>
-
-#include "support/temporary_folder.hpp"
 
 namespace echelon::launch {
 namespace {
@@ -131,21 +128,6 @@ TEST(outcome, is_told_to_whom_started_this_rank_alone) {
 }
 
 // mpirun reads 4096 bytes at once, and hands them on with other ranks' between: the marker must not be torn there.
-TEST(outcome, is_kept_in_a_file_where_there_is_a_place_for_it) {
-  const test::TemporaryFolder folder;
-  const auto file = folder.path() / "outcome";
-  setenv(launched_variable, token.c_str(), 1);
-  setenv(outcome_file_variable, file.c_str(), 1);
-  EXPECT_EQ(told(), outcome_marker(token, 75));
-  setenv(outcome_file_variable, (folder.path() / "none" / "outcome").c_str(), 1);  // as on another node
-  EXPECT_EQ(told(), outcome_marker(token, 75));
-  unsetenv(outcome_file_variable);
-  unsetenv(launched_variable);
-  std::string kept;
-  std::getline(std::ifstream{file}, kept);
-  EXPECT_EQ(kept, outcome_marker(token, 75));
-}
-
 TEST(outcome, comes_in_one_piece_after_text_that_nobody_has_read_yet) {
   std::array<int, 2> pipe{};
   ASSERT_EQ(pipe2(pipe.data(), O_CLOEXEC), 0);

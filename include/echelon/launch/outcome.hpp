@@ -9,13 +9,9 @@ namespace echelon::launch {
 /// Set in the ranks that launch() started; its value is the run's token.
 inline constexpr const char* launched_variable = "ECHELON_LAUNCHED";
 
-/// Set in the ranks of a launch; the file by which rank 0, where it is on the starter's node, tells the outcome too.
-inline constexpr const char* outcome_file_variable = "ECHELON_OUTCOME_FILE";
-
 /// Tells the launch() that started this rank how the run ended: that becomes its exit code, since mpirun's own says
 /// nothing once ranks may be lost. For rank 0 alone, and its last words: launch() then waits a few seconds for the
-/// ranks to end, and ends them. Travels through standard error, and by a file, which needs no mpirun that is
-/// ending itself to hand it on. Without effect where launch() did not start this rank.
+/// ranks to end, and ends them. Travels through standard error. Without effect where launch() did not start this rank.
 void tell_outcome(int code) noexcept;
 
 /// Tells the launch() that started this rank, where its line to it (Starter) does not come so far: rank 0 takes
