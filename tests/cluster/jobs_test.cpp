@@ -125,12 +125,13 @@ TEST_F(cluster_jobs, study_that_is_told_of_its_limit_goes_on) {
   EXPECT_TRUE(fs::exists(folder_.path() / ("study/job-" + id + ".1") / "info.json"));
 }
 
-/// SLURM looks at limits every half minute.
+/// SLURM looks at limits every half minute, and warns at the last look before the time that is asked for: here 20 to 50 s
+/// after the start, when tasks have ended.
 TEST_F(cluster_jobs, map_that_meets_its_time_limit_goes_on_by_itself) {
   constexpr int tasks = 120;
   write_inputs(tasks);
   const std::string id = submit(
-      {"--nodes=2", "--time=1", "--signal=B:USR1@30", slurm_files + "map.sbatch", "--arg-file", "inputs", task_});
+      {"--nodes=2", "--time=1", "--signal=B:USR1@10", slurm_files + "map.sbatch", "--arg-file", "inputs", task_});
   const std::string log = "map-" + id + ".log";
   ASSERT_TRUE(wait_until([&] { return contents(log).find("in the queue again") != std::string::npos; },
                          std::chrono::seconds{90}))
