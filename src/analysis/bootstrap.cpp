@@ -1,5 +1,8 @@
+#include <algorithm>
 #include <limits>
+#include <numeric>
 #include <random>
+#include <stdexcept>
 
 #include <echelon/analysis/bootstrap.hpp>
 
@@ -27,12 +30,16 @@ class Draws {
   std::mt19937_64 generator_;
 };
 
-/// The median of as many draws, with replacement, as there are values. These are sorted, so counting how often each was
-/// drawn is enough, and no branch depends on the draws but the end of two scans.
-double resampled_median(std::span<const double> ordered, std::vector<std::uint32_t>& drawn, Draws& draws) {
-  const auto n = static_cast<std::uint32_t>(ordered.size());
+/// How often each of n values is drawn in n draws with replacement.
+void draw(std::uint32_t n, std::vector<std::uint32_t>& drawn, Draws& draws) {
   drawn.assign(n, 0);
   for (std::uint32_t i = 0; i < n; ++i) ++drawn[draws.below(n)];
+}
+
+/// The median of sorted values each of which was drawn so often: no branch depends on the draws but the end of two
+/// scans.
+double median_of_drawn(std::span<const double> ordered, std::span<const std::uint32_t> drawn) {
+  const auto n = static_cast<std::uint32_t>(ordered.size());
   std::size_t rank = 0;
   std::uint32_t seen = drawn[0];
   const auto advance_to = [&](std::uint32_t position) {
@@ -44,6 +51,10 @@ double resampled_median(std::span<const double> ordered, std::vector<std::uint32
   return (below + advance_to(n / 2)) / 2;
 }
 
+void check_count(std::size_t n) {
+  if (n > std::numeric_limits<std::uint32_t>::max()) throw std::invalid_argument("too many values");
+}
+
 }  // namespace
 
 std::vector<std::vector<double>> resampled_medians(std::span<const std::vector<double>> samples,
@@ -51,13 +62,43 @@ std::vector<std::vector<double>> resampled_medians(std::span<const std::vector<d
   std::vector<std::vector<double>> ordered;
   for (const auto& sample : samples) {
     ordered.push_back(sorted(sample));
-    if (sample.size() > std::numeric_limits<std::uint32_t>::max()) throw std::invalid_argument("too many values");
+    check_count(sample.size());
   }
   std::vector<std::vector<double>> medians(samples.size(), std::vector<double>(options.resamples));
   Draws draws{options.seed};
   std::vector<std::uint32_t> drawn;
   for (std::size_t b = 0; b < options.resamples; ++b) {
-    for (std::size_t s = 0; s < ordered.size(); ++s) medians[s][b] = resampled_median(ordered[s], drawn, draws);
+    for (std::size_t s = 0; s < ordered.size(); ++s) {
+      draw(static_cast<std::uint32_t>(ordered[s].size()), drawn, draws);
+      medians[s][b] = median_of_drawn(ordered[s], drawn);
+    }
+  }
+  return medians;
+}
+
+std::vector<std::vector<double>> resampled_medians_by_row(std::span<const std::vector<double>> columns,
+                                                          const BootstrapOptions& options) {
+  std::vector<std::vector<double>> ordered;
+  std::vector<std::vector<std::size_t>> orders;  // of each column: the rows, by value
+  for (const auto& column : columns) {
+    if (column.size() != columns.front().size()) throw std::invalid_argument("columns of different lengths");
+    check_count(column.size());
+    ordered.push_back(sorted(column));
+    std::vector<std::size_t>& order = orders.emplace_back(column.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::ranges::sort(order, {}, [&](std::size_t row) { return column[row]; });
+  }
+  std::vector<std::vector<double>> medians(columns.size(), std::vector<double>(options.resamples));
+  Draws draws{options.seed};
+  std::vector<std::uint32_t> drawn;
+  std::vector<std::uint32_t> drawn_by_value;
+  for (std::size_t b = 0; b < options.resamples && !columns.empty(); ++b) {
+    draw(static_cast<std::uint32_t>(columns.front().size()), drawn, draws);
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      drawn_by_value.clear();
+      for (const std::size_t row : orders[c]) drawn_by_value.push_back(drawn[row]);
+      medians[c][b] = median_of_drawn(ordered[c], drawn_by_value);
+    }
   }
   return medians;
 }

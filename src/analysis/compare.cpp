@@ -87,13 +87,23 @@ void correct_and_judge(Comparison& comparison) {
     tested.push_back(&point);
     p_values.push_back(*point.p_value);
   }
+  const double level = 1 - comparison.confidence;
+  const auto steps = static_cast<double>(std::max<std::size_t>(tested.size(), 1));
+  const auto may_show = [&](std::size_t n, std::size_t m) { return steps * least_p_value(n, m) <= level; };
+  comparison.runs_for_verdict = fewest_for_interval;
+  while (!may_show(comparison.runs_for_verdict, comparison.runs_for_verdict)) ++comparison.runs_for_verdict;
+  // The first step of the correction takes the smallest value as often as there are points; none passes, if it does
+  // not.
+  const bool any_may = std::ranges::any_of(
+      tested, [&](const PointComparison* point) { return may_show(point->first_runs, point->second_runs); });
   const std::vector<double> corrected = holm(p_values);
   for (std::size_t i = 0; i < tested.size(); ++i) {
     PointComparison& point = *tested[i];
     point.p_value = corrected[i];
-    point.difference = corrected[i] > 1 - comparison.confidence ? Difference::none_shown
-                       : point.ratio->value < 1                 ? Difference::faster
-                                                                : Difference::slower;
+    point.difference = !any_may                 ? Difference::too_few_runs
+                       : corrected[i] > level   ? Difference::none_shown
+                       : point.ratio->value < 1 ? Difference::faster
+                                                : Difference::slower;
   }
 }
 

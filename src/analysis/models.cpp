@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <stdexcept>
 
@@ -72,7 +73,8 @@ std::optional<Model> Model::fit(ModelKind kind, std::span<const ModelPoint> poin
   model.degrees_of_freedom_ = points.size() - terms;
   if (model.degrees_of_freedom_ > 0) {
     const auto freedom = static_cast<double>(model.degrees_of_freedom_);
-    model.relative_residual_ = std::sqrt(unbounded->squares / freedom);
+    model.relative_residual_ = std::sqrt(found->squares / freedom);
+    model.noise_ = std::sqrt(unbounded->squares / freedom);
     model.t_bound_ = student_t_bound(confidence, freedom);
   }
   model.aicc_ = corrected_akaike(found->squares, points.size(), terms);
@@ -100,7 +102,7 @@ Prediction Model::predict(double processors) const {
   if (degrees_of_freedom_ == 0) return prediction;
   // The noise of the new point is relative to its own y.
   const double y = combine(unbounded_terms_, at);
-  const double half = t_bound_ * relative_residual_ * std::sqrt(y * y + unscaled_variance(unscaled_covariance_, at));
+  const double half = t_bound_ * noise_ * std::sqrt(y * y + unscaled_variance(unscaled_covariance_, at));
   const double lower = std::max(y - half, 0.0);
   const double upper = std::max(y + half, 0.0);
   const Interval of_y =
@@ -117,18 +119,24 @@ Coefficient Model::relative(std::string_view symbol, std::size_t term) const {
   const double unbounded = share(unbounded_terms_);
   Terms gradient{-unbounded / whole, -unbounded / whole};
   gradient[term] += 1 / whole;
-  const double error = relative_residual_ * std::sqrt(unscaled_variance(unscaled_covariance_, gradient));
+  const double error = noise_ * std::sqrt(unscaled_variance(unscaled_covariance_, gradient));
+  const Interval found{unbounded - t_bound_ * error, unbounded + t_bound_ * error, confidence_};
+  // The share of one part of the whole is at most 1; what is beside A + B has no such bound.
+  const double most = term == 1 ? 1 : std::numeric_limits<double>::infinity();
+  constexpr double rounding = 1e-9;
+  if (found.upper < -rounding || found.lower > most + rounding) return coefficient;  // not what the model describes
   coefficient.standard_error = error;
   coefficient.interval =
-      widened({std::max(unbounded - t_bound_ * error, 0.0), std::max(unbounded + t_bound_ * error, 0.0), confidence_},
-              coefficient.value);
+      widened({std::clamp(found.lower, 0.0, most), std::clamp(found.upper, 0.0, most), confidence_}, coefficient.value);
   return coefficient;
 }
 
 std::optional<double> Model::peak_processors() const noexcept {
-  if (!(terms_[2] > 0) || !(terms_[0] > 0)) return std::nullopt;
+  constexpr double rounding = 1e-9;  // of points without noise
+  if (!(terms_[2] > rounding * (terms_[0] + terms_[1]))) return std::nullopt;
   const double ratio = terms_[0] / terms_[2];
-  return base_processors_ * (kind_ == ModelKind::universal_scalability ? std::sqrt(ratio) : ratio * std::numbers::ln2);
+  const double q = kind_ == ModelKind::universal_scalability ? std::sqrt(ratio) : ratio * std::numbers::ln2;
+  return base_processors_ * std::max(q, 1.0);
 }
 
 std::vector<Model> fit_models(std::span<const ModelPoint> points, Scaling scaling, double confidence) {
@@ -168,7 +176,7 @@ std::optional<Interval> envelope(std::span<const Model> models, double processor
   std::optional<Interval> whole;
   for (const Model& model : models) {
     const auto interval = model.predict(processors).interval;
-    if (!interval) continue;
+    if (!interval) return std::nullopt;
     if (!whole) whole = interval;
     whole->lower = std::min(whole->lower, interval->lower);
     whole->upper = std::max(whole->upper, interval->upper);

@@ -1,7 +1,8 @@
 #include <algorithm>
+#include <functional>
+#include <stdexcept>
 #include <vector>
 
-#include <echelon/analysis/median.hpp>
 #include <echelon/analysis/pop.hpp>
 
 namespace echelon::analysis {
@@ -29,21 +30,35 @@ double useful_time_s(std::span<const measure::RankRecord> ranks) noexcept {
 
 PopFactors pop_factors(std::span<const PopRun> runs, std::span<const PopRun> baseline, Scaling scaling,
                        double more_processors, const BootstrapOptions& options) {
-  const auto values = [](std::span<const PopRun> of, auto member) {
+  const auto column = [](std::span<const PopRun> of, double PopRun::*member) {
     std::vector<double> found;
     std::ranges::transform(of, std::back_inserter(found), member);
     return found;
   };
-  const auto estimate = [&](double measure::Efficiency::*factor) {
-    return median_estimate(values(runs, [&](const PopRun& run) { return run.efficiency.*factor; }), options.confidence);
+  for (const PopRun& run : runs) {
+    if (run.processors != runs.front().processors || !(run.longest_s > 0) || !(run.elapsed_s > 0)) {
+      throw std::invalid_argument("runs of one point have as many processors, which computed");
+    }
+  }
+  const std::vector<std::vector<double>> columns{column(runs, &PopRun::useful_s), column(runs, &PopRun::longest_s),
+                                                 column(runs, &PopRun::elapsed_s)};
+  const auto resampled = resampled_medians_by_row(columns, options);
+  const auto ratio = [&](std::size_t numerator, std::size_t denominator) {
+    Estimate estimate{measure::median(columns[numerator]) / measure::median(columns[denominator]), std::nullopt};
+    if (runs.size() < fewest_for_interval) return estimate;
+    std::vector<double> ratios;
+    std::ranges::transform(resampled[numerator], resampled[denominator], std::back_inserter(ratios), std::divides{});
+    estimate.interval = percentile_interval(std::move(ratios), options.confidence);
+    return estimate;
   };
+  enum : std::size_t { useful, longest, elapsed };
+  const double a_processor = 1 / static_cast<double>(runs.empty() ? 1 : runs.front().processors);
   PopFactors factors{
-      .load_balance = estimate(&measure::Efficiency::load_balance),
-      .communication = estimate(&measure::Efficiency::communication),
-      .parallel = estimate(&measure::Efficiency::parallel),
-      .computation_scalability =
-          scaled(ratio_of_medians(values(baseline, &PopRun::useful_s), values(runs, &PopRun::useful_s), options),
-                 scaling == Scaling::strong ? 1 : more_processors),
+      .load_balance = scaled(ratio(useful, longest), a_processor),
+      .communication = ratio(longest, elapsed),
+      .parallel = scaled(ratio(useful, elapsed), a_processor),
+      .computation_scalability = scaled(ratio_of_medians(column(baseline, &PopRun::useful_s), columns[useful], options),
+                                        scaling == Scaling::strong ? 1 : more_processors),
   };
   if (runs.data() == baseline.data()) factors.computation_scalability.interval.reset();  // 1 by definition
   factors.global = factors.parallel.value * factors.computation_scalability.value;

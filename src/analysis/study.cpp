@@ -98,14 +98,18 @@ void add_speedups(Study& study, std::span<const StudyPoint> points, const Bootst
 
 void add_pop(Study& study, std::span<const StudyPoint> points, const BootstrapOptions& bootstrap) {
   const auto runs_of = [&](const StudyRow& row) { return values_of(points[row.point], &StudyRun::pop); };
-  const auto unusable = [](const PopRun& run) { return !(run.useful_s > 0); };
+  const auto usable = [](std::span<const PopRun> runs) {
+    return !runs.empty() && std::ranges::all_of(runs, [&](const PopRun& run) {
+      return run.useful_s > 0 && run.elapsed_s > 0 && run.processors == runs.front().processors;
+    });
+  };
   const StudyRow& base = study.rows[*study.baseline];
   const std::vector<PopRun> baseline = runs_of(base);
-  if (baseline.empty() || std::ranges::any_of(baseline, unusable)) return;
+  if (!usable(baseline)) return;
   for (StudyRow& row : study.rows) {
     const std::vector<PopRun> runs = &row == &base ? std::vector<PopRun>{} : runs_of(row);
     const std::span<const PopRun> used = &row == &base ? baseline : runs;
-    if (used.empty() || std::ranges::any_of(used, unusable)) continue;
+    if (!usable(used)) continue;
     const double more = static_cast<double>(row.processors) / static_cast<double>(base.processors);
     row.pop = pop_factors(used, baseline, study.scaling, more, bootstrap);
   }
@@ -129,11 +133,11 @@ void add_forecasts(Study& study, std::span<const ModelPoint> measured) {
   }
 }
 
-/// Of points whose threads have a CPU each: where they take turns, time is not a function of their number.
+/// Of points whose threads have a CPU each, and all of them: otherwise time is not a function of their number.
 void add_models(Study& study, std::span<const StudyPoint> points, const StudyOptions& options) {
   std::vector<ModelPoint> medians;
   for (const StudyRow& row : study.rows) {
-    if (!row.time_s || is_oversubscribed(points[row.point])) continue;
+    if (!row.time_s || is_oversubscribed(points[row.point]) || has_lost_ranks(points[row.point])) continue;
     medians.push_back({static_cast<double>(row.processors), row.time_s->value});
   }
   if (medians.empty()) return;

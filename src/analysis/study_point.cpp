@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <ranges>
 #include <stdexcept>
 
@@ -12,6 +13,10 @@ namespace echelon::analysis {
 
 bool is_oversubscribed(const StudyPoint& point) {
   return point.oversubscribed || (point.cpus_allowed > 0 && point.ranks * point.threads > point.cpus_allowed);
+}
+
+bool has_lost_ranks(const StudyPoint& point) {
+  return std::ranges::any_of(point.runs, [](const StudyRun& run) { return run.lost_ranks > 0; });
 }
 
 StudyRun study_run(const measure::Record& record, std::uint64_t sequence) {
@@ -38,7 +43,12 @@ StudyRun study_run(const measure::Record& record, std::uint64_t sequence) {
   run.startup_s = startup_s;
   run.elapsed_s = record.wall_s;
   run.cpu_s = cpu_s;
-  run.pop = {record.efficiency, useful_time_s(record.ranks) / static_cast<double>(record.repetitions_s.size())};
+  const auto repetitions = static_cast<double>(record.repetitions_s.size());
+  const std::uint64_t threads = std::max<std::uint64_t>(record.context.threads, 1);
+  run.pop = {.useful_s = useful_time_s(record.ranks) * static_cast<double>(threads) / repetitions,
+             .longest_s = std::ranges::max(record.ranks, {}, &measure::RankRecord::compute_s).compute_s / repetitions,
+             .elapsed_s = std::reduce(record.repetitions_s.begin(), record.repetitions_s.end()) / repetitions,
+             .processors = record.ranks.size() * threads};
   for (const auto& [name, host] : hosts) run.hosts.push_back(host);
   return run;
 }

@@ -36,14 +36,34 @@ std::string oversubscribed(Points points, Rows rows) {
       which);
 }
 
-std::string lost_ranks(Points points, Rows rows) {
-  const auto any_lost = [](const StudyRun& run) { return run.lost_ranks > 0; };
-  const std::string which =
-      labels(rows, [&](const StudyRow& row) { return std::ranges::any_of(points[row.point].runs, any_lost); });
+/// Scaled speedup and what follows from it suppose as much work a processor everywhere.
+std::string uneven_work(Points points, Rows rows) {
+  constexpr double rounding = 0.01;  // where the work is a whole number of something
+  const auto work_a_processor = [&](const StudyRow& row) {
+    const auto& work = points[row.point].work;
+    return work ? std::optional{*work / static_cast<double>(row.processors)} : std::nullopt;
+  };
+  if (rows.empty()) return {};
+  const auto first = work_a_processor(rows.front());
+  const std::string which = labels(rows, [&](const StudyRow& row) {
+    const auto here = work_a_processor(row);
+    return first && here && std::abs(*here / *first - 1) > rounding;
+  });
   if (which.empty()) return {};
   return fmt::format(
-      "ranks were lost at {}: the others did their work, so times there are not those of so many ranks; repeat these "
-      "points",
+      "work not in proportion at {}: --weak gives another value a processor there than at {}, while speedup, "
+      "efficiency, "
+      "CompS and the serial fraction take the work to be in proportion to processors; unless the value is a size whose "
+      "work is, make it so, as in 1e8*p",
+      which, label(rows.front().ranks, rows.front().threads));
+}
+
+std::string lost_ranks(Points points, Rows rows) {
+  const std::string which = labels(rows, [&](const StudyRow& row) { return has_lost_ranks(points[row.point]); });
+  if (which.empty()) return {};
+  return fmt::format(
+      "ranks were lost at {}: the others did their work, so times there are not those of so many ranks, and models "
+      "are fitted without; repeat these points",
       which);
 }
 
@@ -71,13 +91,16 @@ std::map<std::string, std::vector<double>> relative_paces(Points points) {
   std::map<std::string, std::vector<double>> paces;
   for (const StudyPoint& point : points) {
     for (const StudyRun& run : point.runs) {
-      const bool items_known = std::ranges::all_of(run.hosts, [](const HostTiming& host) { return host.items > 0; });
+      // A host of ranks that only hand out work has no pace.
+      std::vector<HostTiming> hosts = run.hosts;
+      std::erase_if(hosts, [](const HostTiming& host) { return !(host.compute_s > 0); });
+      const bool items_known = std::ranges::all_of(hosts, [](const HostTiming& host) { return host.items > 0; });
       const auto pace = [&](const HostTiming& host) {
         return host.compute_s / static_cast<double>(items_known ? host.items : host.ranks);
       };
-      for (const HostTiming& host : run.hosts) {
+      for (const HostTiming& host : hosts) {
         std::vector<double> others;
-        for (const HostTiming& other : run.hosts) {
+        for (const HostTiming& other : hosts) {
           if (&other != &host) others.push_back(pace(other));
         }
         if (others.empty()) continue;
@@ -106,11 +129,13 @@ std::vector<std::string> slow_hosts(Points points) {
 }
 
 std::string super_linear(Rows rows) {
-  constexpr double clearly = 1.05;  // where there is no interval
+  constexpr double clearly = 1.05;          // where there is no interval
+  constexpr double beyond_rounding = 1e-9;  // where times do not vary
   const std::string which = labels(rows, [](const StudyRow& row) {
-    if (!row.scaling) return false;
+    // On fewer processors than the baseline's, an efficiency above 1 is the rule; there is no serial fraction either.
+    if (!row.scaling || !row.scaling->serial_fraction) return false;
     const Estimate& efficiency = row.scaling->efficiency;
-    return efficiency.interval ? efficiency.interval->lower > 1 : efficiency.value > clearly;
+    return efficiency.interval ? efficiency.interval->lower > 1 + beyond_rounding : efficiency.value > clearly;
   });
   if (which.empty()) return {};
   return fmt::format(
@@ -174,8 +199,8 @@ std::string without_runs(Rows rows) {
 }  // namespace
 
 std::vector<std::string> study_warnings(Points points, Rows rows) {
-  std::vector<std::string> found{without_runs(rows), lost_ranks(points, rows), oversubscribed(points, rows),
-                                 short_of_cpu(points, rows), drifting(points)};
+  std::vector<std::string> found{without_runs(rows),           uneven_work(points, rows),  lost_ranks(points, rows),
+                                 oversubscribed(points, rows), short_of_cpu(points, rows), drifting(points)};
   std::ranges::move(slow_hosts(points), std::back_inserter(found));
   for (auto&& text : {super_linear(rows), too_short(rows), few_repetitions(rows), startup_counted(points, rows)}) {
     found.push_back(text);

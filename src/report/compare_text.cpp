@@ -84,10 +84,12 @@ std::string compare_text(const analysis::Comparison& comparison, std::string_vie
                     text_width, "") +
             '\n';
   }
-  const bool any_few =
-      std::ranges::any_of(comparison.points, [](const PointComparison& point) { return !is_tested(point); });
+  const bool any_few = std::ranges::any_of(
+      comparison.points, [](const PointComparison& point) { return point.difference == Difference::too_few_runs; });
   if (any_few) {
-    text += fmt::format("A verdict needs {} runs of a point in both studies.\n", analysis::fewest_for_interval);
+    text +=
+        fmt::format("A verdict needs {} runs of a point in both studies{}.\n", comparison.runs_for_verdict,
+                    comparison.runs_for_verdict == analysis::fewest_for_interval ? "" : ", as so many are compared");
   }
   return text;
 }

@@ -168,10 +168,10 @@ Json as_json(const StudyPoint& point) {
   for (const analysis::StudyRun& run : point.runs) {
     Json pop = nullptr;
     if (run.pop) {
-      pop = {{"load_balance", as_json(run.pop->efficiency.load_balance)},
-             {"communication", as_json(run.pop->efficiency.communication)},
-             {"parallel", as_json(run.pop->efficiency.parallel)},
-             {"useful_s", as_json(run.pop->useful_s)}};
+      pop = {{"useful_s", as_json(run.pop->useful_s)},
+             {"longest_s", as_json(run.pop->longest_s)},
+             {"elapsed_s", as_json(run.pop->elapsed_s)},
+             {"processors", run.pop->processors}};
     }
     runs.push_back({{"sequence", run.sequence},
                     {"time_s", as_json(run.time_s)},
@@ -185,6 +185,7 @@ Json as_json(const StudyPoint& point) {
           {"threads", point.threads},
           {"nodes", point.nodes},
           {"cpus_allowed", point.cpus_allowed},
+          {"work", as_json(point.work)},
           {"oversubscribed", point.oversubscribed},
           {"startup_counted", point.startup_counted},
           {"failures", point.failures},

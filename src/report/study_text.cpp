@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <echelon/report/plural.hpp>
 #include <echelon/report/study_text.hpp>
 #include <echelon/report/table.hpp>
 
@@ -65,6 +66,21 @@ std::string time_table(const StudyView& view) {
   return '\n' + table.text();
 }
 
+/// Nothing that a study can tell from 0 is shown as if it could.
+std::string significant(double value) {
+  if (!std::isfinite(value)) return "-";
+  return std::abs(value) < 1e-9 ? "0" : fmt::format("{:.3g}", value);
+}
+
+std::string significant(const Interval& interval) {
+  return fmt::format(" [{}, {}]", significant(interval.lower), significant(interval.upper));
+}
+
+std::string serial_fraction(const std::optional<Estimate>& estimate) {
+  if (!estimate) return "-";
+  return significant(estimate->value) + (estimate->interval ? significant(*estimate->interval) : "");
+}
+
 /// Where the time goes: POP's hierarchy, and the serial fraction.
 std::string factor_table(const StudyView& view) {
   const bool is_strong = view.study.scaling == analysis::Scaling::strong;
@@ -88,7 +104,7 @@ std::string factor_table(const StudyView& view) {
                factor(&analysis::PopFactors::communication), factor(&analysis::PopFactors::parallel),
                factor(&analysis::PopFactors::computation_scalability),
                row.pop ? fmt::format("{:.3f}", row.pop->global) : "-",
-               row.scaling ? with_interval(row.scaling->serial_fraction, 4) : "-", fixed(row.startup_s, 3),
+               row.scaling ? serial_fraction(row.scaling->serial_fraction) : "-", fixed(row.startup_s, 3),
                row.node_hours ? fmt::format("{:.3g}", *row.node_hours) : "-", whole(row.failures)});
   }
   return '\n' + table.text() +
@@ -97,12 +113,6 @@ std::string factor_table(const StudyView& view) {
 }
 
 std::string percent(double fraction) { return fmt::format("{:+.1f} %", 100 * fraction); }
-
-/// Nothing that a study can tell from 0 is shown as if it could.
-std::string significant(double value) {
-  if (!std::isfinite(value)) return "-";
-  return std::abs(value) < 1e-9 ? "0" : fmt::format("{:.3g}", value);
-}
 
 std::string model_table(const analysis::Study& study) {
   Table table{{{"model", left},
@@ -126,9 +136,7 @@ std::string model_table(const analysis::Study& study) {
     std::string least = peak ? fmt::format("{:.0f}", *peak) : "-";
     for (const analysis::Coefficient& coefficient : model.coefficients()) {
       std::string value = significant(coefficient.value);
-      if (const auto& i = coefficient.interval) {
-        value += fmt::format(" [{}, {}]", significant(i->lower), significant(i->upper));
-      }
+      if (coefficient.interval) value += significant(*coefficient.interval);
       table.add({name, std::string{coefficient.symbol}, value, residual, least, held});
       for (std::string* once : {&name, &residual, &least, &held}) once->clear();
     }
@@ -137,6 +145,10 @@ std::string model_table(const analysis::Study& study) {
   if (std::ranges::any_of(study.hold_outs, [](const auto& held) { return held.has_value(); })) {
     text += "held out: the models, fitted without it, predict the largest point so far off";
     text += ", within or outside their interval\n";
+  }
+  const auto base = static_cast<std::uint64_t>(study.models.front().base_processors());
+  if (base != 1 || study.rows[*study.baseline].processors != base) {
+    text += fmt::format("coefficients are relative to the smallest point, of {}\n", plural(base, "processor"));
   }
   if (study.preferred) text += "* the smallest AICc\n";
   return text;
@@ -179,7 +191,7 @@ std::string forecast_text(const analysis::Study& study) {
   std::string text = '\n' + table.text();
   if (next->envelope) {
     text += fmt::format("all models together: {} s; intervals hold only where a model is right\n",
-                        interval_text(*next->envelope, decimals_of_four_digits(next->envelope->lower)));
+                        interval_text(*next->envelope, decimals_of_four_digits(next->envelope->upper)));
   }
   return text;
 }

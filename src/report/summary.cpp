@@ -101,6 +101,9 @@ std::string model_sentence(const Study& study) {
   const analysis::Model& model = study.models[*study.preferred];
   std::string text = fmt::format("Of the models, {} describes the times best, with a serial fraction of {}",
                                  analysis::name(model.kind()), percentage(model.serial_fraction()));
+  if (model.base_processors() != 1) {
+    text += fmt::format(" of the time on {:.0f} processors", model.base_processors());
+  }
   if (const auto peak = model.peak_processors(); peak && std::isfinite(*peak)) {
     text += fmt::format("; by it, time is least on {:.0f} processors", *peak);
   }

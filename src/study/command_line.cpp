@@ -47,7 +47,7 @@ bool any_has(const Words& words, std::string_view text) {
 
 Words command_at(const Plan& plan, const Point& point) {
   Words words = plan.command;
-  const std::string value = plan.weak.empty() ? "" : work(plan.weak, point);
+  const std::string value = plan.weak.empty() ? "" : work_text(plan.weak, point);
   for (std::string& word : words) {
     replace_counts(word, point);
     if (!plan.weak.empty()) replace_all(word, "{}", value);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include <echelon/study/run.hpp>
+#include <echelon/study/work.hpp>
 
 #include "json_text.hpp"
 
@@ -107,20 +108,21 @@ std::vector<analysis::StudyPoint> study_points(const Plan& plan, std::span<const
   std::vector<analysis::StudyPoint> found;
   for (const Point& point : points(plan)) {
     analysis::StudyPoint to{.ranks = point.ranks, .threads = point.threads};
+    if (!plan.weak.empty()) to.work = work(plan.weak, point);
     for (const Run& run : runs) {
       if (Point{run.ranks, run.threads} != point) continue;
       if (!run.succeeded()) ++to.failures;
       if (!run.succeeded() || run.warmup) continue;
       to.runs.push_back(measured_run(run));
+      const std::uint64_t cpus = run.record ? run.record->context.cpus_allowed : run.cpus_allowed;
+      if (cpus > 0) to.cpus_allowed = to.cpus_allowed == 0 ? cpus : std::min(to.cpus_allowed, cpus);
       if (!run.record) {
-        to.cpus_allowed = run.cpus_allowed;
         to.nodes = std::max(to.nodes, run.nodes);
         to.startup_counted = true;
         continue;
       }
       to.startup_counted = to.startup_counted || run.record->repetitions_s.empty();
       to.nodes = std::max<std::uint64_t>(to.nodes, run.record->context.hosts.size());
-      to.cpus_allowed = run.record->context.cpus_allowed;
       to.oversubscribed = to.oversubscribed || run.record->context.oversubscribed;
     }
     found.push_back(std::move(to));

@@ -8,7 +8,7 @@
 
 namespace echelon::study {
 
-std::string work(const std::string& function, const Point& point) {
+double work(const std::string& function, const Point& point) {
   double value = 0;
   try {
     mu::Parser parser;
@@ -25,6 +25,11 @@ std::string work(const std::string& function, const Point& point) {
     throw base::UsageError(fmt::format("--weak: '{}' is {} with p = {}; give a function that is positive there",
                                        function, value, point.processors()));
   }
+  return value;
+}
+
+std::string work_text(const std::string& function, const Point& point) {
+  const double value = work(function, point);
   constexpr double most_exact = 9007199254740992.0;  // 2^53
   return value == std::floor(value) && value <= most_exact ? fmt::format("{:.0f}", value)
                                                            : fmt::format("{:.15g}", value);

@@ -73,6 +73,19 @@ TEST(resampled_medians, one_value_is_its_own) {
   EXPECT_THAT(resampled_medians(Samples{{5}}, {.resamples = 3}), ElementsAre(ElementsAre(5, 5, 5)));
 }
 
+// Each row's sum is 8, so that of the medians of any draw of rows is.
+TEST(resampled_medians_by_row, keep_rows_together) {
+  const Samples columns{{1, 2, 3, 4, 5, 6, 7}, {7, 6, 5, 4, 3, 2, 1}};
+  const auto medians = resampled_medians_by_row(columns, {.resamples = 1000});
+  for (std::size_t b = 0; b < 1000; ++b) EXPECT_EQ(medians[0][b] + medians[1][b], 8);
+  EXPECT_GT(*std::ranges::max_element(medians[0]), *std::ranges::min_element(medians[0]));
+  const Samples one{{1, 2, 4, 8, 16, 32, 64}};
+  EXPECT_EQ(resampled_medians_by_row(one, {.seed = 42, .resamples = 6})[0][0],
+            resampled_medians(one, {.seed = 42, .resamples = 6})[0][0]);
+  EXPECT_THROW(static_cast<void>(resampled_medians_by_row(Samples{{1, 2}, {1}})), std::invalid_argument);
+  EXPECT_THROW(static_cast<void>(resampled_medians_by_row(Samples{{}})), std::invalid_argument);
+}
+
 TEST(resampled_medians, empty_and_not_finite_samples_are_refused) {
   EXPECT_THROW(static_cast<void>(resampled_medians(Samples{{1, 2}, {}})), std::invalid_argument);
   EXPECT_THROW(static_cast<void>(resampled_medians(Samples{{1, std::nan("")}})), std::invalid_argument);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
+#include <tuple>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -109,6 +110,21 @@ TEST(compare, verdicts_are_corrected_for_the_number_of_points) {
   const Comparison found = compare(first, second);
   EXPECT_DOUBLE_EQ(*found.points[0].p_value, 10 * alone);
   EXPECT_EQ(found.points[0].difference, Difference::none_shown);
+}
+
+// 2 / C(12, 6) = 0.00216 is at most 0.05 / 23; 2 / C(14, 7) = 0.000583 at most 0.05 / 85.
+TEST(compare, points_so_many_that_runs_cannot_tell_have_too_few) {
+  for (const auto& [points, runs, needed] : {std::tuple{23U, 6U, 6U}, {24U, 6U, 7U}, {24U, 7U, 7U}, {86U, 7U, 8U}}) {
+    std::vector<StudyPoint> first;
+    std::vector<StudyPoint> second;
+    for (std::uint64_t ranks = 1; ranks <= points; ++ranks) {
+      first.push_back(point(ranks, std::vector<double>(runs, 1)));
+      second.push_back(point(ranks, std::vector<double>(runs, 2)));
+    }
+    const Comparison found = compare(first, second, {.resamples = 100'000});
+    EXPECT_EQ(found.runs_for_verdict, needed) << points;
+    EXPECT_EQ(found.points[0].difference, runs < needed ? Difference::too_few_runs : Difference::slower) << points;
+  }
 }
 
 TEST(compare, different_times_are_not_compared) {

@@ -13,7 +13,9 @@ namespace echelon::analysis {
 namespace {
 
 using enum ModelKind;
+using testing::Field;
 using testing::IsEmpty;
+using testing::Optional;
 using testing::SizeIs;
 
 template <typename Time>
@@ -101,7 +103,7 @@ TEST(models, usl_of_measured_data_agrees_with_numpy) {
 TEST(models, coefficients_are_not_negative) {
   const auto model = Model::fit(logarithmic_overhead, spec_sdm91());
   EXPECT_EQ(model->serial_fraction(), 0);
-  EXPECT_EQ(model->coefficients()[0].interval->lower, 0);
+  EXPECT_THAT(model->coefficients()[0].interval, Optional(Field(&Interval::lower, 0)));
   EXPECT_GT(model->coefficients()[1].value, 0);
   const auto super_linear = curve({1, 2, 4, 8}, [](double p) { return 100 / std::pow(p, 1.1); });
   for (const Model& each : fit_models(super_linear, Scaling::strong)) {
@@ -198,6 +200,27 @@ TEST(preferred, is_the_model_that_the_points_are_of) {
   EXPECT_EQ(choice(amdahl_s, 16), "none");  // five points
 }
 
+// Times that grow: of the bounded models the best is a constant, sum(1/T) / sum(1/T^2), whose errors are these.
+TEST(models, residual_is_that_of_the_bounded_fit) {
+  const auto points = doubling(
+      128, +[](double p) { return 2 - 1 / p; });
+  double inverses = 0;
+  double squared_inverses = 0;
+  for (const ModelPoint& point : points) {
+    inverses += 1 / point.time_s;
+    squared_inverses += 1 / (point.time_s * point.time_s);
+  }
+  double squares = 0;
+  for (const ModelPoint& point : points) squares += std::pow(1 - inverses / squared_inverses / point.time_s, 2);
+  const auto model = Model::fit(amdahl, points);
+  EXPECT_NEAR(model->relative_residual(), std::sqrt(squares / (8 - 2)), 1e-12);
+  const Coefficient& s = model->coefficients()[0];
+  EXPECT_EQ(s.value, 1);
+  EXPECT_FALSE(s.interval) << "unbounded it is 2, whose interval has nothing in common with what s may be";
+  const auto constant = Model::fit(amdahl, std::vector<ModelPoint>{{1, 10}, {2, 10.2}, {4, 9.9}, {8, 10.1}});
+  EXPECT_EQ(constant->coefficients()[0].interval->upper, 1) << "a part is not more than the whole";
+}
+
 TEST(preferred, of_points_without_noise_is_not_chosen_by_rounding) {
   std::vector<double> processors(40);  // so many that a third coefficient costs little
   std::iota(processors.begin(), processors.end(), 1.0);
@@ -222,6 +245,8 @@ TEST(envelope, holds_every_models_interval) {
   }
   EXPECT_EQ(whole->lower, lowest);
   EXPECT_FALSE(envelope(fit_models(curve({1, 2}, amdahl_s), Scaling::strong), 4).has_value());
+  EXPECT_FALSE(envelope(fit_models(curve({1, 2, 4}, amdahl_s), Scaling::strong), 8).has_value())
+      << "Amdahl's model has an interval, those of three coefficients could be anywhere";
 }
 
 }  // namespace

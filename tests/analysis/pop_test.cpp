@@ -52,7 +52,12 @@ TEST(useful_time, is_the_sum_of_what_ranks_computed) {
   EXPECT_EQ(useful_time_s({}), 0);
 }
 
-PopRun run_of(const std::vector<measure::RankRecord>& ranks) { return {pop_efficiency(ranks), useful_time_s(ranks)}; }
+PopRun run_of(const std::vector<measure::RankRecord>& ranks, double time_s) {
+  return {useful_time_s(ranks), std::ranges::max(ranks, {}, &measure::RankRecord::compute_s).compute_s, time_s,
+          ranks.size()};
+}
+
+std::vector<PopRun> runs_of(std::size_t count, PopRun run) { return std::vector<PopRun>(count, run); }
 
 /// Ranks whose regions end together after time_s, as after a barrier.
 std::vector<measure::RankRecord> ranks_of(std::size_t count, double time_s, std::mt19937_64& random) {
@@ -66,49 +71,76 @@ std::vector<measure::RankRecord> ranks_of(std::size_t count, double time_s, std:
 }
 
 // scaling.md 4.1: E(p) relative to p0 is GE(p) / GE(p0), whatever the ranks did. Where it is not, time leaks.
+// So, too, of medians over several runs, and parallel is load balance * communication.
 TEST(pop_factors, global_efficiency_over_the_baselines_is_the_efficiency) {
   std::mt19937_64 random{7};
+  std::lognormal_distribution<double> noise{0, 0.1};
   for (const std::size_t base_count : {1U, 2U, 5U}) {
     for (const std::size_t count : {2U, 8U, 33U}) {
-      constexpr double base_s = 60;
-      constexpr double time_s = 11;
-      const std::vector<PopRun> base{run_of(ranks_of(base_count, base_s, random))};
-      const std::vector<PopRun> runs{run_of(ranks_of(count, time_s, random))};
-      const double more = static_cast<double>(count) / static_cast<double>(base_count);
+      Sample base_times{static_cast<double>(base_count), {}};
+      Sample times{static_cast<double>(count), {}};
+      std::vector<PopRun> base;
+      std::vector<PopRun> runs;
+      for (int i = 0; i < 7; ++i) {
+        base_times.times_s.push_back(60 * noise(random));
+        base.push_back(run_of(ranks_of(base_count, base_times.times_s.back(), random), base_times.times_s.back()));
+        times.times_s.push_back(11 * noise(random));
+        runs.push_back(run_of(ranks_of(count, times.times_s.back(), random), times.times_s.back()));
+      }
+      const double more = times.processors / base_times.processors;
       for (const Scaling scaling : {Scaling::strong, Scaling::weak}) {
-        const double efficiency = base_s / time_s / (scaling == Scaling::strong ? more : 1);
+        const double efficiency = speedups(std::vector{base_times, times}, 0, scaling)[1].efficiency.value;
         const double global_base = pop_factors(base, base, scaling, 1).global;
-        EXPECT_NEAR(pop_factors(runs, base, scaling, more).global / global_base, efficiency, 1e-12 * efficiency);
+        const PopFactors factors = pop_factors(runs, base, scaling, more);
+        EXPECT_NEAR(factors.global / global_base, efficiency, 1e-12 * efficiency);
+        EXPECT_NEAR(factors.parallel.value, factors.load_balance.value * factors.communication.value, 1e-12);
       }
     }
   }
 }
 
-// Medians of {0.70 ... 0.75} and so on; computation scalability 100 / 125.
-TEST(pop_factors, of_six_runs_have_medians_and_intervals) {
+// Four ranks; computation scalability 100 / 125.
+TEST(pop_factors, of_six_runs_are_ratios_of_medians_with_intervals) {
   std::vector<PopRun> runs;
-  for (int i = 0; i < 6; ++i) runs.push_back({{0.70 + 0.01 * i, 0.90 + 0.01 * i, 0.60 + 0.01 * i}, 124.5 + 0.2 * i});
-  const std::vector<PopRun> base(6, {{1, 1, 1}, 100});
+  for (int i = 0; i < 6; ++i) runs.push_back({124.5 + 0.2 * i, 39.5 + 0.2 * i, 49.5 + 0.2 * i, 4});
+  const std::vector<PopRun> base = runs_of(6, {100, 100, 100, 1});
   const PopFactors factors = pop_factors(runs, base, Scaling::strong, 4);
-  EXPECT_DOUBLE_EQ(factors.load_balance.value, 0.725);
-  EXPECT_DOUBLE_EQ(factors.load_balance.interval->lower, 0.70);
-  EXPECT_DOUBLE_EQ(factors.load_balance.interval->upper, 0.75);
-  EXPECT_DOUBLE_EQ(factors.communication.value, 0.925);
-  EXPECT_DOUBLE_EQ(factors.parallel.value, 0.625);
+  EXPECT_DOUBLE_EQ(factors.load_balance.value, 125.0 / 4 / 40);
+  EXPECT_DOUBLE_EQ(factors.communication.value, 40.0 / 50);
+  EXPECT_DOUBLE_EQ(factors.parallel.value, 125.0 / 4 / 50);
   EXPECT_DOUBLE_EQ(factors.computation_scalability.value, 0.8);
-  EXPECT_TRUE(factors.computation_scalability.interval->contains(0.8));
   EXPECT_DOUBLE_EQ(factors.global, 0.5);
+  EXPECT_TRUE(factors.computation_scalability.interval->contains(0.8));
+  for (const Estimate& factor : {factors.load_balance, factors.communication, factors.parallel}) {
+    EXPECT_LT(factor.interval->lower, factor.value);
+    EXPECT_GT(factor.interval->upper, factor.value);
+  }
   EXPECT_DOUBLE_EQ(pop_factors(runs, base, Scaling::weak, 4).computation_scalability.value, 3.2);
 }
 
+// All seconds of a run grow together here, so their ratios do not vary, which intervals of separate resamples would
+// miss.
+TEST(pop_factors, intervals_keep_the_seconds_of_a_run_together) {
+  std::vector<PopRun> runs;
+  for (int i = 1; i <= 9; ++i) runs.push_back({3.0 * i, 2.0 * i, 4.0 * i, 2});
+  const PopFactors factors = pop_factors(runs, runs, Scaling::strong, 1);
+  EXPECT_DOUBLE_EQ(factors.load_balance.interval->lower, 0.75);
+  EXPECT_DOUBLE_EQ(factors.load_balance.interval->upper, 0.75);
+  EXPECT_DOUBLE_EQ(factors.communication.interval->lower, 0.5);
+  EXPECT_DOUBLE_EQ(factors.parallel.interval->upper, 0.375);
+}
+
 TEST(pop_factors, few_runs_have_no_intervals_and_none_is_refused) {
-  const std::vector<PopRun> five(5, {{1, 1, 1}, 100});
-  const std::vector<PopRun> base(6, {{1, 1, 1}, 100});
+  const std::vector<PopRun> five = runs_of(5, {100, 100, 100, 1});
+  const std::vector<PopRun> base = runs_of(6, {100, 100, 100, 1});
   EXPECT_FALSE(pop_factors(five, base, Scaling::strong, 2).load_balance.interval.has_value());
   EXPECT_FALSE(pop_factors(five, base, Scaling::strong, 2).computation_scalability.interval.has_value());
   EXPECT_THROW(static_cast<void>(pop_factors({}, base, Scaling::strong, 2)), std::invalid_argument);
-  const std::vector<PopRun> idle(1, {{1, 1, 1}, 0});
-  EXPECT_THROW(static_cast<void>(pop_factors(idle, base, Scaling::strong, 2)), std::invalid_argument);
+  EXPECT_THROW(static_cast<void>(pop_factors(runs_of(1, {0, 0, 100, 1}), base, Scaling::strong, 2)),
+               std::invalid_argument);
+  EXPECT_THROW(
+      static_cast<void>(pop_factors(std::vector<PopRun>{{1, 1, 1, 1}, {1, 1, 1, 2}}, base, Scaling::strong, 2)),
+      std::invalid_argument);
 }
 
 }  // namespace

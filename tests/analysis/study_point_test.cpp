@@ -23,7 +23,6 @@ TEST(study_run, holds_what_the_record_says) {
   record.repetitions_s = {3, 1, 2};
   record.ranks = {rank("b", 10, 0.5, 4), rank("a", 20, 0.7, 5), rank("b", 30, 0.1, 6)};
   record.ranks[1].lost = true;
-  record.efficiency = {0.9, 0.8, 0.72};
   const StudyRun run = study_run(record, 17);
   EXPECT_EQ(run.sequence, 17U);
   EXPECT_EQ(run.time_s, 2);
@@ -31,8 +30,13 @@ TEST(study_run, holds_what_the_record_says) {
   EXPECT_EQ(run.elapsed_s, 9);
   EXPECT_EQ(run.cpu_s, 30);
   EXPECT_EQ(run.lost_ranks, 1U);
-  EXPECT_EQ(run.pop->efficiency.parallel, 0.72);
   EXPECT_EQ(run.pop->useful_s, 5);  // of one of the three repetitions
+  EXPECT_EQ(run.pop->longest_s, 2);
+  EXPECT_EQ(run.pop->elapsed_s, 2);
+  EXPECT_EQ(run.pop->processors, 3U);
+  record.context.threads = 4;
+  EXPECT_EQ(study_run(record, 17).pop->useful_s, 20);
+  EXPECT_EQ(study_run(record, 17).pop->processors, 12U);
   ASSERT_EQ(run.hosts.size(), 2U);
   EXPECT_EQ(run.hosts[0].host, "a");
   EXPECT_EQ(run.hosts[1].ranks, 2U);

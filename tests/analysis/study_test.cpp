@@ -158,16 +158,20 @@ TEST(analyse, weak_scaling_has_scaled_speedup_and_gustafson) {
 
 TEST(analyse, pop_factors_are_there_where_every_run_has_them) {
   auto points = std::vector{point(1, 100), point(4, 40), point(8, 25)};
-  for (StudyRun& run : points[0].runs) run.pop = {{1, 0.98, 0.98}, 98};
-  for (StudyRun& run : points[1].runs) run.pop = {{0.9, 0.8, 0.72}, 112};
-  points[2].runs[0].pop = {{1, 1, 1}, 100};
+  for (StudyRun& run : points[0].runs) run.pop = {98, 98, 100, 1};
+  for (StudyRun& run : points[1].runs) run.pop = {112, 35, 40, 4};
+  points[2].runs[0].pop = {100, 25, 25, 8};
   const Study study = analyse(points);
   EXPECT_EQ(study.rows[0].pop->computation_scalability.value, 1);
   EXPECT_FALSE(study.rows[0].pop->computation_scalability.interval.has_value());
-  EXPECT_DOUBLE_EQ(study.rows[1].pop->load_balance.value, 0.9);
+  EXPECT_DOUBLE_EQ(study.rows[1].pop->load_balance.value, 0.8);
+  EXPECT_DOUBLE_EQ(study.rows[1].pop->communication.value, 0.875);
   EXPECT_DOUBLE_EQ(study.rows[1].pop->computation_scalability.value, 0.875);
-  EXPECT_DOUBLE_EQ(study.rows[1].pop->global, 0.72 * 0.875);
+  EXPECT_DOUBLE_EQ(study.rows[1].pop->global, 0.7 * 0.875);
+  EXPECT_DOUBLE_EQ(study.rows[1].pop->global / study.rows[0].pop->global, study.rows[1].scaling->efficiency.value);
   EXPECT_FALSE(study.rows[2].pop.has_value());
+  points[1].runs[0].pop->processors = 3;
+  EXPECT_FALSE(analyse(points).rows[1].pop.has_value()) << "not of one point";
 }
 
 TEST(analyse, elapsed_time_gives_cpu_percent_and_hours) {

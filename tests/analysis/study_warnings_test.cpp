@@ -46,6 +46,16 @@ TEST(study_warnings, points_that_lost_ranks_are_named) {
   EXPECT_THAT(warnings_of(points), ElementsAre(StartsWith("ranks were lost at 2 ranks: ")));
 }
 
+TEST(study_warnings, work_that_is_not_in_proportion_is_named) {
+  auto points = clean_points();
+  for (StudyPoint& point : points) point.work = 1000.0 * static_cast<double>(point.ranks);
+  points[1].work = 1995;  // rounded to blocks of something
+  EXPECT_THAT(warnings_of(points), IsEmpty());
+  points[2].work = 1000 * 16;
+  EXPECT_THAT(warnings_of(points), ElementsAre(AllOf(StartsWith("work not in proportion at 4 ranks: "),
+                                                     HasSubstr("there than at 1 rank, "))));
+}
+
 TEST(study_warnings, oversubscribed_points_are_named) {
   auto points = clean_points();
   points[2].cpus_allowed = 3;
@@ -107,6 +117,14 @@ TEST(study_warnings, slow_host_is_named) {
   }
 }
 
+TEST(study_warnings, host_that_only_hands_out_work_is_neither_slow_nor_a_measure) {
+  auto points = clean_points();
+  for (StudyRun& run : points[2].runs) run.hosts = {{"master", 1, 0, 0}, {"a", 1, 100, 2.0}, {"b", 1, 100, 2.02}};
+  EXPECT_THAT(warnings_of(points), IsEmpty());
+  for (StudyRun& run : points[2].runs) run.hosts[2].compute_s = 3;
+  EXPECT_THAT(warnings_of(points), ElementsAre(StartsWith("slow host b: ")));
+}
+
 // Under a dynamic schedule a fast host computes as long as the others, and does more.
 TEST(study_warnings, host_that_does_more_work_in_the_same_time_makes_the_other_slow) {
   auto points = clean_points();
@@ -130,6 +148,22 @@ TEST(study_warnings, super_linear_points_are_named) {
 TEST(study_warnings, efficiency_within_its_error_of_one_is_not_super_linear) {
   auto points = clean_points();
   scale(points[1], 0.999 / 1.1);
+  EXPECT_THAT(warnings_of(points), IsEmpty());
+}
+
+TEST(study_warnings, efficiency_below_the_baseline_is_not_super_linear) {
+  const auto points = clean_points();
+  const Study study = analyse(points, {.baseline_ranks = 4});
+  ASSERT_GT(study.rows[0].scaling->efficiency.interval->lower, 1);
+  EXPECT_THAT(study.warnings, IsEmpty());
+}
+
+TEST(study_warnings, times_that_do_not_vary_are_not_super_linear_by_a_last_bit) {
+  auto points = clean_points();
+  for (StudyPoint& point : points) {
+    for (StudyRun& run : point.runs) run.time_s = 7.7 / static_cast<double>(point.ranks) * (1 - 1e-12);
+  }
+  for (StudyRun& run : points[0].runs) run.time_s = 7.7;
   EXPECT_THAT(warnings_of(points), IsEmpty());
 }
 

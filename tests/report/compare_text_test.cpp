@@ -21,6 +21,7 @@ analysis::Comparison comparison() {
                    {2, 2, 10, 8, 0.0123456, 0.0124, Estimate{1.004, Interval{0.99, 1.02}}, 1.0, Difference::none_shown},
                    {8, 1, 10, 2, 1.5, 1.25, Estimate{0.8333, std::nullopt}, std::nullopt, Difference::too_few_runs},
                    {16, 1, 10, 0, 1.0, std::nullopt, std::nullopt, std::nullopt, Difference::too_few_runs}};
+  result.runs_for_verdict = 6;
   result.only_first = {{4, 2}, {32, 1}};
   result.only_second = {{64, 1}};
   return result;
@@ -53,6 +54,13 @@ TEST(compare_text, studies_without_a_common_point) {
   result.only_first = {{1, 1}};
   EXPECT_EQ(compare_text(result, "a\x1b", "b"),
             "A: a \nB: b\n\nthe studies have no point in common\n\nonly A has 1 rank\n");
+}
+
+TEST(compare_text, many_points_need_more_runs) {
+  analysis::Comparison result = comparison();
+  result.runs_for_verdict = 7;
+  EXPECT_THAT(compare_text(result, "a", "b"),
+              HasSubstr("A verdict needs 7 runs of a point in both studies, as so many are compared.\n"));
 }
 
 TEST(compare_text, what_does_not_apply_is_not_said) {

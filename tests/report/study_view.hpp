@@ -21,7 +21,8 @@ inline analysis::StudyPoint steady_point(std::uint64_t ranks, std::uint64_t node
                           .startup_s = 0.25,
                           .elapsed_s = elapsed_s,
                           .cpu_s = cpu_s,
-                          .pop = analysis::PopRun{efficiency, 8}});
+                          .pop = analysis::PopRun{efficiency.parallel * static_cast<double>(ranks) * time_s,
+                                                  efficiency.communication * time_s, time_s, ranks}});
   }
   return point;
 }

@@ -71,11 +71,11 @@ TEST(points, are_all_ranks_with_all_threads_by_processors_then_ranks) {
 }
 
 TEST(work, is_a_function_of_the_processors) {
-  EXPECT_EQ(work("1e8*p", {4, 2}), "800000000");
-  EXPECT_EQ(work("1e9/8*p", {1, 1}), "125000000");
-  EXPECT_EQ(work("1e6*ranks + threads", {3, 2}), "3000002");
-  EXPECT_EQ(work("rint(100*p^(1/3))", {2, 1}), "126");
-  EXPECT_EQ(work("0.1*p", {3, 1}), "0.3");
+  EXPECT_EQ(work_text("1e8*p", {4, 2}), "800000000");
+  EXPECT_EQ(work_text("1e9/8*p", {1, 1}), "125000000");
+  EXPECT_EQ(work_text("1e6*ranks + threads", {3, 2}), "3000002");
+  EXPECT_EQ(work_text("rint(100*p^(1/3))", {2, 1}), "126");
+  EXPECT_EQ(work_text("0.1*p", {3, 1}), "0.3");
 }
 
 TEST(work, what_is_wrong_with_the_function_is_said) {

@@ -20,6 +20,11 @@ struct BootstrapOptions {
 [[nodiscard]] std::vector<std::vector<double>> resampled_medians(std::span<const std::vector<double>> samples,
                                                                  const BootstrapOptions& options = {});
 
+/// The same for columns whose values belong together, row by row, as several figures of one run do: rows are drawn.
+/// Throws as well where columns differ in length.
+[[nodiscard]] std::vector<std::vector<double>> resampled_medians_by_row(std::span<const std::vector<double>> columns,
+                                                                        const BootstrapOptions& options = {});
+
 /// Efron's percentile interval. @pre not empty
 [[nodiscard]] Interval percentile_interval(std::vector<double> resampled, double confidence = default_confidence);
 

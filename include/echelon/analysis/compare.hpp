@@ -36,7 +36,9 @@ struct Layout {
 struct Comparison {
   double confidence = default_confidence;    ///< that there is no wrong verdict at all where nothing differs
   std::vector<PointComparison> points = {};  ///< by processors, then ranks
-  std::vector<Layout> only_first = {};       ///< in the same order
+  /// Of a point in each study, for a verdict to be possible with so many points compared.
+  std::size_t runs_for_verdict = 0;
+  std::vector<Layout> only_first = {};  ///< in the same order
   std::vector<Layout> only_second = {};
 };
 
@@ -52,6 +54,7 @@ struct Comparison {
 ///                                                  10 points 5.5 % at n = 6, 3.9 at 10, 2.7 at 30
 ///   normal, CV 1.5 %, and 10 % stragglers to +30 %: 1 point 3.5 % at n = 6, 3.1 at 10, 2.8 at 30
 ///                                                  10 points 5.4 % at n = 6, 3.8 at 10, 3.3 at 30
+/// Where so many points are compared that not even the clearest difference could be shown, runs are too few.
 /// Throws base::UsageError where the times of a point are of different things, one of the whole launch;
 /// std::invalid_argument where a time is not positive and finite.
 [[nodiscard]] Comparison compare(std::span<const StudyPoint> first, std::span<const StudyPoint> second,

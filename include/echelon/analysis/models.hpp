@@ -40,8 +40,10 @@ struct Prediction {
 struct Coefficient {
   std::string_view symbol;  ///< "s", "alpha", "beta", "delta"
   double value = 0;
-  std::optional<double> standard_error;  ///< none without degrees of freedom
-  std::optional<Interval> interval;      ///< Student's t, above 0; where there is a standard error
+  /// None without degrees of freedom, or where the data are clearly beyond what the model may have, as those of
+  /// super-linear scaling: the value is then that bound.
+  std::optional<double> standard_error;
+  std::optional<Interval> interval;  ///< Student's t, not below 0, nor s and alpha above 1
 };
 
 /// How far off a prediction was of what was then measured.
@@ -69,13 +71,17 @@ class Model {
                                                 double confidence = default_confidence);
 
   [[nodiscard]] ModelKind kind() const noexcept { return kind_; }
+  /// Of the smallest point, q = 1.
+  [[nodiscard]] double base_processors() const noexcept { return base_processors_; }
   [[nodiscard]] Prediction predict(double processors) const;
   /// The serial fraction first; then beta or delta, where there is one.
   [[nodiscard]] const std::vector<Coefficient>& coefficients() const noexcept { return coefficients_; }
   [[nodiscard]] double serial_fraction() const noexcept { return coefficients_.front().value; }
-  /// Where time is least: of universal scalability sqrt((1 - alpha) / beta), of logarithmic overhead A ln 2 / D.
+  /// Where time is least, from the smallest point on: of universal scalability at q = sqrt((1 - alpha) / beta), of
+  /// logarithmic overhead at A ln 2 / D. None where time falls for ever.
   [[nodiscard]] std::optional<double> peak_processors() const noexcept;
-  [[nodiscard]] double relative_residual() const noexcept { return relative_residual_; }  ///< their standard deviation
+  /// The standard deviation of the points' relative errors, (T - predicted) / T; 0 without degrees of freedom.
+  [[nodiscard]] double relative_residual() const noexcept { return relative_residual_; }
   [[nodiscard]] std::size_t degrees_of_freedom() const noexcept { return degrees_of_freedom_; }
   /// Akaike's criterion with the correction for few points; none where there are fewer than coefficients + 3. Source:
   /// Burnham and Anderson, Model Selection, 2nd ed., section 2.4.
@@ -96,6 +102,7 @@ class Model {
   Terms unbounded_terms_{};  ///< of the fit that may have negative ones; all intervals are its
   std::array<Terms, most_terms> unscaled_covariance_{};
   double relative_residual_ = 0;
+  double noise_ = 0;  ///< the same, of the unbounded fit
   std::size_t degrees_of_freedom_ = 0;
   std::optional<double> aicc_;
   std::vector<Coefficient> coefficients_;
@@ -114,7 +121,8 @@ class Model {
 /// coefficients is below six points: so few cannot tell them apart.
 [[nodiscard]] std::optional<std::size_t> preferred(std::span<const Model> models);
 
-/// From the lowest lower to the highest upper bound of all models that have an interval there; none where none has.
+/// From the lowest lower to the highest upper bound of the models there; none where one of them has no interval, as it
+/// could be anywhere.
 [[nodiscard]] std::optional<Interval> envelope(std::span<const Model> models, double processors);
 
 }  // namespace echelon::analysis

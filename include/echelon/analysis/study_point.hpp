@@ -37,7 +37,8 @@ struct StudyPoint {
   std::uint64_t ranks = 1;
   std::uint64_t threads = 1;  ///< a rank
   std::uint64_t nodes = 1;
-  std::uint64_t cpus_allowed = 0;  ///< over all hosts; 0: unknown
+  std::uint64_t cpus_allowed = 0;   ///< over all hosts, in the run that had the fewest; 0: unknown
+  std::optional<double> work = {};  ///< of weak scaling: the value of its function
   bool oversubscribed = false;
   bool startup_counted = false;  ///< time_s is that of the whole launch, as of programs that keep no record
   std::uint64_t failures = 0;    ///< runs that failed and are not in `runs`
@@ -46,6 +47,8 @@ struct StudyPoint {
 
 /// More threads than CPUs: as its records say, or by the count.
 [[nodiscard]] bool is_oversubscribed(const StudyPoint& point);
+
+[[nodiscard]] bool has_lost_ranks(const StudyPoint& point);
 
 /// Of a record: its median repetition is the time, which is without startup. Throws std::invalid_argument where the
 /// record has no repetitions.
