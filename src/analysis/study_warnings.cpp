@@ -192,8 +192,13 @@ std::string startup_counted(Points points, Rows rows) {
 }
 
 std::string without_runs(Rows rows) {
-  const std::string which = labels(rows, [](const StudyRow& row) { return row.repetitions == 0; });
-  return which.empty() ? "" : fmt::format("no run succeeded at {}: nothing is said of it", which);
+  const auto without = [&](bool failed) {
+    return labels(rows, [&](const StudyRow& row) { return row.repetitions == 0 && (row.failures > 0) == failed; });
+  };
+  std::vector<std::string> parts;
+  if (const std::string which = without(true); !which.empty()) parts.push_back("no run succeeded at " + which);
+  if (const std::string which = without(false); !which.empty()) parts.push_back("no measured run yet at " + which);
+  return parts.empty() ? "" : fmt::format("{}: nothing is said of it", fmt::join(parts, ", and "));
 }
 
 }  // namespace

@@ -1,9 +1,11 @@
 #include <array>
 #include <memory>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include <echelon/analysis/compare.hpp>
+#include <echelon/analysis/conditions.hpp>
 #include <echelon/report/compare_text.hpp>
 #include <echelon/report/output_file.hpp>
 
@@ -26,8 +28,11 @@ base::ExitCode compare(const std::array<std::string, 2>& folders) {
         fmt::format("'{}' and '{}' have no point in common; compare studies with the same ranks and threads",
                     folders[0], folders[1]));
   }
-  report::write_output("-", report::compare_text(found, fmt::format("{}: {}", folders[0], first.title),
-                                                 fmt::format("{}: {}", folders[1], second.title)));
+  std::vector<measure::Context> contexts = first.contexts;
+  contexts.insert(contexts.end(), second.contexts.begin(), second.contexts.end());
+  report::write_output(
+      "-", report::compare_text(found, fmt::format("{}: {}", folders[0], first.title),
+                                fmt::format("{}: {}", folders[1], second.title), analysis::differing(contexts)));
   return base::ExitCode::done;
 }
 

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <echelon/analysis/conditions.hpp>
 #include <echelon/analysis/study.hpp>
 #include <echelon/base/error.hpp>
 #include <echelon/report/gnuplot.hpp>
@@ -20,6 +21,7 @@
 #include <echelon/report/trace.hpp>
 #include <echelon/study/command_line.hpp>
 #include <echelon/study/merge.hpp>
+#include <echelon/study/shortcomings.hpp>
 #include <echelon/study/store.hpp>
 
 namespace echelon::cli {
@@ -102,6 +104,14 @@ std::optional<measure::Record> typical_record(const std::vector<const study::Run
   return (*std::ranges::min_element(runs, {}, distance))->record;
 }
 
+void add_new(std::vector<measure::Context>& contexts, const measure::Context& context) {
+  const auto is_same = [&](const measure::Context& other) {
+    return other.hosts == context.hosts && other.slurm == context.slurm &&
+           analysis::conditions(other) == analysis::conditions(context);
+  };
+  if (std::ranges::none_of(contexts, is_same)) contexts.push_back(context);
+}
+
 analysis::StudyOptions options_of(const study::Plan& plan, report::StudyView& view) {
   analysis::StudyOptions options;
   options.scaling = plan.weak.empty() ? analysis::Scaling::strong : analysis::Scaling::weak;
@@ -133,10 +143,21 @@ report::StudyView study_view(const study::Plan& plan, const std::vector<study::R
     if (found == points.end()) continue;
     const auto point = static_cast<std::size_t>(found - points.begin());
     view.runs.push_back(line_of(run, point));
-    if (run.succeeded() && !run.warmup && run.record) recorded[point].push_back(&run);
+    if (!run.succeeded() || run.warmup || !run.record) continue;
+    recorded[point].push_back(&run);
+    add_new(view.contexts, run.record->context);
   }
   for (const auto& of_point : recorded) view.records.push_back(typical_record(of_point));
   view.study = analysis::analyse(view.points, options_of(plan, view));
+  std::vector<std::string>& warnings = view.study.warnings;
+  if (const std::string differing = analysis::differing(view.contexts); !differing.empty()) {
+    warnings.insert(
+        warnings.begin(),
+        fmt::format("runs differ in {}: their times are not repetitions of the same; run the study again on "
+                    "one machine, with one build",
+                    differing));
+  }
+  for (std::string& text : study::shortcomings(plan, view.points)) warnings.push_back(std::move(text));
   return view;
 }
 

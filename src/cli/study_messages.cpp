@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 
-#include <echelon/analysis/precision.hpp>
 #include <echelon/analysis/study.hpp>
 #include <echelon/report/output_file.hpp>
 #include <echelon/report/plural.hpp>
@@ -51,15 +50,6 @@ std::string labels(const std::vector<analysis::StudyPoint>& points, Condition ho
 bool tell_shortcomings(const Plan& plan, const std::vector<analysis::StudyPoint>& points,
                        const study::Conclusion& conclusion) {
   if (conclusion.budget_is_spent) tell("note: the budget is spent; the study ends here");
-  if (plan.precision) {
-    const std::string wide = labels(points, [&](const analysis::StudyPoint& point) {
-      std::vector<double> times_s;
-      for (const analysis::StudyRun& run : point.runs) times_s.push_back(run.time_s);
-      const auto reached = analysis::precision(times_s, {.target = *plan.precision, .most = plan.max_repeat});
-      return reached.verdict != analysis::Verdict::precise && !times_s.empty();
-    });
-    if (!wide.empty()) tell(fmt::format("note: not within {:.3g} %: {}", 100 * *plan.precision, wide));
-  }
   for (const std::size_t point : conclusion.given_up) {
     tell(fmt::format("{}: given up after two failures in a row", label(study::points(plan)[point])));
   }

@@ -49,9 +49,12 @@ bool is_tested(const PointComparison& point) { return point.p_value.has_value();
 }  // namespace
 
 std::string compare_text(const analysis::Comparison& comparison, std::string_view first_name,
-                         std::string_view second_name) {
+                         std::string_view second_name, std::string_view differing) {
   const std::string percent = fmt::format("{:.3g} %", 100 * comparison.confidence);
   std::string text = fmt::format("A: {}\nB: {}\n", printable(first_name), printable(second_name));
+  if (!differing.empty()) {
+    text += wrapped(fmt::format("runs differ in {}", printable(differing)), text_width, "  ") + '\n';
+  }
   if (comparison.points.empty()) {
     text += "\nthe studies have no point in common\n";
   } else {

@@ -24,11 +24,14 @@ std::string host_words(const std::vector<std::string>& hosts) {
   return fmt::format("{}", fmt::join(hosts, ", "));
 }
 
-std::string_view slurm_variable(const measure::Record& record, std::string_view name) {
-  if (!record.context.slurm) return "";
-  const auto found =
-      std::ranges::find(*record.context.slurm, name, [](const auto& variable) { return variable.first; });
-  return found == record.context.slurm->end() ? std::string_view{} : std::string_view{found->second};
+std::string_view slurm_variable(const measure::Context& context, std::string_view name) {
+  if (!context.slurm) return "";
+  const auto found = std::ranges::find(*context.slurm, name, [](const auto& variable) { return variable.first; });
+  return found == context.slurm->end() ? std::string_view{} : std::string_view{found->second};
+}
+
+bool any_failed(const StudyView& view) {
+  return std::ranges::any_of(view.points, [](const analysis::StudyPoint& point) { return point.failures > 0; });
 }
 
 }  // namespace
@@ -89,7 +92,7 @@ std::string repetition_words(const StudyView& view) {
   for (const analysis::StudyRow& row : view.study.rows) {
     if (row.repetitions > 0) repetitions.push_back(row.repetitions);
   }
-  if (repetitions.empty()) return "no run succeeded";
+  if (repetitions.empty()) return any_failed(view) ? "no run succeeded" : "no measured run yet";
   const auto [least, most] = std::ranges::minmax(repetitions);
   return least == most ? fmt::format("n = {} a point", plural(least, "run"))
                        : fmt::format("n = {} to {} a point", least, plural(most, "run"));
@@ -101,6 +104,7 @@ std::string_view time_words(const StudyView& view) {
   for (const analysis::StudyPoint& point : view.points) {
     if (!point.runs.empty()) (point.startup_counted ? any_counted : any_not) = true;
   }
+  if (!any_counted && !any_not) return "wall time";
   if (!any_counted) return "wall time without startup";
   return any_not ? "wall time without startup, but of some points from launch to exit"
                  : "wall time from launch to exit";
@@ -110,11 +114,10 @@ std::string machine_words(const StudyView& view) {
   std::vector<std::string> hosts;
   std::vector<std::string> models;
   std::vector<std::string> partitions;
-  for (const auto& record : view.records) {
-    if (!record) continue;
-    for (const std::string& host : record->context.hosts) add_new(hosts, host);
-    add_new(models, record->context.cpu_model);
-    add_new(partitions, std::string{slurm_variable(*record, "SLURM_JOB_PARTITION")});
+  for (const measure::Context& context : view.contexts) {
+    for (const std::string& host : context.hosts) add_new(hosts, host);
+    add_new(models, context.cpu_model);
+    add_new(partitions, std::string{slurm_variable(context, "SLURM_JOB_PARTITION")});
   }
   if (hosts.empty()) {
     for (const StudyRunLine& run : view.runs) add_new(hosts, run.host);
@@ -128,9 +131,7 @@ std::string machine_words(const StudyView& view) {
 
 std::string software_words(const StudyView& view) {
   std::vector<std::string> software;
-  for (const auto& record : view.records) {
-    if (!record) continue;
-    const measure::Context& context = record->context;
+  for (const measure::Context& context : view.contexts) {
     std::vector<std::string> parts;
     const std::string commit =
         context.commit.empty() ? "" : " (" + context.commit + (context.dirty ? ", changed)" : ")");

@@ -42,6 +42,13 @@ Kept merge(std::vector<Kept> studies) {
                       differs));
     }
     ranks.insert(study->plan.ranks.begin(), study->plan.ranks.end());
+    // What all of them were to have.
+    merged.plan.repeat = std::min(merged.plan.repeat, study->plan.repeat);
+    if (!study->plan.precision || !merged.plan.precision) {
+      merged.plan.precision.reset();
+    } else {
+      merged.plan.precision = std::max(*merged.plan.precision, *study->plan.precision);
+    }
     // Only the study that has a point can have it for a baseline.
     if (!merged.plan.baseline) merged.plan.baseline = study->plan.baseline;
     name_failures(*study);

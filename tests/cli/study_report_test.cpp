@@ -77,6 +77,25 @@ TEST_F(study_report, of_a_workload_has_all_views) {
   }
 }
 
+TEST_F(study_report, runs_of_another_machine_or_build_are_named) {
+  ASSERT_EQ(run({"study", "--ranks", "1", "--repeat", "6", "--out", "here", "--", "pi", "--points", "1e6"}).exit_code,
+            0);
+  fs::copy(folder.path() / "here", folder.path() / "both", fs::copy_options::recursive);
+  for (const char* name : {"both/runs/0003.json", "both/runs/0004.json"}) {
+    auto made = nlohmann::ordered_json::parse(read(name));
+    made["record"]["context"]["cpu_model"] = "Z80";
+    made["record"]["context"]["version"] = "0.0.1";
+    folder.write(name, made.dump());
+  }
+  EXPECT_THAT(run({"report", "here"}).out, Not(HasSubstr("runs differ")));
+  EXPECT_THAT(run({"report", "both"}).out,
+              AllOf(ContainsRegex("\n.* and Z80\n"), ContainsRegex("\nEchelon .*; Echelon 0.0.1"),
+                    ContainsRegex("runs differ in CPU \\(.*; Z80\\), Echelon")));
+  EXPECT_THAT(read("both/report/report.html"), HasSubstr("runs differ in CPU"));
+  EXPECT_THAT(run({"compare", "here", "both"}).out, ContainsRegex("^A: here.*\nB: both.*\nruns differ in CPU"));
+  EXPECT_THAT(run({"compare", "here", "here"}).out, Not(HasSubstr("differ in")));
+}
+
 TEST_F(study_report, of_any_program_has_what_is_known) {
   study("out", {"--ranks", "1,2", "--repeat", "2"},
         {"sh", "-c", "test $RANKS = 1 || { echo no licence >&2; exit 3; }"});

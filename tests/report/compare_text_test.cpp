@@ -13,6 +13,7 @@ using analysis::Estimate;
 using analysis::Interval;
 using testing::HasSubstr;
 using testing::Not;
+using testing::StartsWith;
 
 analysis::Comparison comparison() {
   analysis::Comparison result;
@@ -61,6 +62,11 @@ TEST(compare_text, many_points_need_more_runs) {
   result.runs_for_verdict = 7;
   EXPECT_THAT(compare_text(result, "a", "b"),
               HasSubstr("A verdict needs 7 runs of a point in both studies, as so many are compared.\n"));
+}
+
+TEST(compare_text, what_the_machines_differ_in_is_said_first) {
+  EXPECT_THAT(compare_text(comparison(), "a", "b", "CPU (X; Y\x1b)"),
+              StartsWith("A: a\nB: b\nruns differ in CPU (X; Y )\n\nranks"));
 }
 
 TEST(compare_text, what_does_not_apply_is_not_said) {

@@ -78,7 +78,7 @@ TEST(paper, latex_specials_are_escaped) {
 TEST(paper, markdown_specials_are_escaped) {
   StudyView view = amdahl_view();
   view.title = "`a``b|*";
-  view.records[1]->context.cpu_model = "<b>*|_`[x](y)&amp;\n# ~~";
+  view.contexts[0].cpu_model = "<b>*|_`[x](y)&amp;\n# ~~";
   const std::string text = study_markdown(view);
   EXPECT_THAT(text, StartsWith("Strong scaling of ``` `a``b|* ```."));
   EXPECT_THAT(text, HasSubstr("\\<b\\>\\*\\|\\_\\`\\[x\\](y)\\&amp; \\# \\~\\~"));

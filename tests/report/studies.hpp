@@ -118,7 +118,10 @@ inline StudyView make(const Shape& shape = {}) {
       if (shape.records) {
         measure::Record record = record_of(ranks, shape.threads, time_s, random);
         point.runs.push_back(analysis::study_run(record, sequence));
-        if (!kept) kept = std::move(record);
+        if (!kept) {
+          view.contexts.push_back(record.context);
+          kept = std::move(record);
+        }
       } else {
         point.runs.push_back({.sequence = sequence, .time_s = time_s, .elapsed_s = time_s});
       }

@@ -116,7 +116,7 @@ TEST(study_text, text_from_others_does_not_command_the_terminal) {
   view.title = "a\x1b[2Jb";
   view.command_line = "\x1b]0;c";
   view.notes = {"\x1b[31m"};
-  view.records[1]->context.cpu_model = "\x07";
+  view.contexts[0].cpu_model = "\x07";
   view.runs[18].error = "bad\x1b\n\r\x9b";
   EXPECT_THAT(study_text(view), AllOf(Not(HasSubstr("\x1b")), Not(HasSubstr("\x07")), Not(HasSubstr("\x9b"))));
 }
@@ -140,7 +140,7 @@ TEST(study_text, nothing_measured_is_still_a_report) {
   EXPECT_EQ(
       study_text(view),
       "false\n"
-      "Strong scaling; wall time without startup; no run succeeded\n"
+      "Strong scaling; wall time; no measured run yet\n"
       "\n"
       "nodes  ranks  threads  n  time s [95 % CI]  speedup [95 % CI]  efficiency [95 % CI]  elapsed s  %CPU\n"
       "    1      2        1  0  -                 -                  -                             -     -\n"

@@ -73,6 +73,7 @@ inline StudyView amdahl_view() {
   view.study = analysis::analyse(view.points);
   view.study.warnings = {"8 ranks: too slow. That matters. Do less."};
   view.records = {std::nullopt, view_record(1, {"node1"}), view_record(2, {"node1", "node2"}), std::nullopt};
+  view.contexts = {view.records[1]->context, view.records[2]->context};
   for (std::size_t p : {1, 2, 0, 3}) {
     if (p == 3) {
       view.runs.push_back({.sequence = 19,

@@ -35,6 +35,8 @@ struct StudyView {
   std::vector<analysis::StudyPoint> points;
   /// Of each point the record of the run nearest to its median time, where its program kept one.
   std::vector<std::optional<measure::Record>> records;
+  /// Under which all measured runs that kept a record were made, each once.
+  std::vector<measure::Context> contexts;
   std::vector<StudyRunLine> runs;
   std::string weak;                ///< the work by the number of processors p; empty: strong scaling
   std::vector<std::string> notes;  ///< what else the reader should know
