@@ -112,7 +112,8 @@ std::string factor_table(const StudyView& view) {
          "GlobE = ParE x CompS (POP); node-hours of one run\n";
 }
 
-std::string percent(double fraction) { return fmt::format("{:+.1f} %", 100 * fraction); }
+/// With a sign, but none of what is 0 as shown.
+std::string percent(double fraction) { return fmt::format("{:+.1f} %", std::round(1000 * fraction) / 10 + 0.0); }
 
 std::string model_table(const analysis::Study& study) {
   Table table{{{"model", left},

@@ -91,6 +91,15 @@ TEST(study_text, models_that_do_not_fit_say_how_far_off_they_are) {
                                     coefficient.interval->lower, coefficient.interval->upper)));
 }
 
+TEST(study_text, nothing_is_minus_zero) {
+  StudyView view = amdahl_view();
+  for (double error : {-1e-15, 1e-15}) {
+    for (analysis::StudyRun& run : view.points[3].runs) run.time_s = 2.75 * (1 + error);
+    view.study = analysis::analyse(view.points);
+    EXPECT_THAT(study_text(view), AllOf(HasSubstr("+0.0 % off"), Not(HasSubstr("-0.0 %"))));
+  }
+}
+
 TEST(study_text, lines_are_not_long) {
   StudyView view = rough_view();
   for (analysis::StudyPoint& point : view.points) {
