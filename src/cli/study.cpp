@@ -101,7 +101,8 @@ void check_program(const Plan& plan) {
 
 void settle(StudyCommand& command) {
   if (comm::placement().launched) {
-    throw UsageError("study: a launcher has started this; leave it out, a study starts its own ranks");
+    throw UsageError("study: a launcher has started this; leave it out, a study starts its own ranks" +
+                     launch::way_out_of_step());
   }
   if (command.says_repeat && (command.says_precision || command.says_max_repeat)) {
     throw UsageError(

@@ -78,6 +78,7 @@ LaunchPlan plan_here(const LaunchRequest& request) {
       .in_allocation = is_set("SLURM_JOB_ID") || is_set("PBS_JOBID") || is_set("LSB_JOBID") || is_set("PE_HOSTFILE") ||
                        is_set("OMPI_MCA_orte_default_hostfile"),
       .slurm = measure::slurm_allocation(),
+      .in_step = is_set("SLURM_STEP_ID"),
       .user_chose_transport = is_set("OMPI_MCA_pml") || is_set("OMPI_MCA_btl"),
   };
 }

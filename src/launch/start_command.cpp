@@ -98,6 +98,7 @@ Words srun_command(const LaunchPlan& plan, const Words& program) {
                 "--export=ALL",
                 "--kill-on-bad-exit=1",
                 "--quit-on-interrupt"};
+  if (plan.in_step) command.push_back("--overlap");  // else it waits for its own end
   if (is_oversubscribed(plan)) {
     command.insert(command.end(), {"--overcommit", "--cpu-bind=none"});
   } else {
@@ -167,6 +168,11 @@ std::vector<std::string> start_command(const Launcher& launcher, const LaunchPla
     case Launcher::Kind::custom: return custom_command(launcher.words, plan, program);
     default: return mpirun_command(plan, program);
   }
+}
+
+std::string way_out_of_step(const measure::Environment& look_up) {
+  if (look_up("SLURM_STEP_NUM_TASKS") != "1") return "";
+  return "; if this is a shell that srun has opened, open it with salloc, or with srun --mpi=none";
 }
 
 }  // namespace echelon::launch

@@ -152,6 +152,14 @@ TEST(srun_command, more_threads_than_cpus_share_them) {
             "--overcommit --cpu-bind=none prog --points 1e9");
 }
 
+TEST(srun_command, within_a_step_takes_its_cpus) {
+  LaunchPlan plan = in_slurm(2);
+  plan.in_step = true;
+  EXPECT_THAT(command(plan, "srun"), HasSubstr(" --overlap "));
+  plan.in_step = false;
+  EXPECT_THAT(command(plan, "srun"), testing::Not(HasSubstr("--overlap")));
+}
+
 TEST(srun_command, outside_a_job_srun_finds_nodes_itself) {
   EXPECT_THAT(command({.ranks = 8}, "srun"), testing::Not(HasSubstr("--nodes")));
 }
@@ -185,6 +193,17 @@ TEST(chosen, is_srun_in_a_slurm_job_where_it_serves_and_ranks_need_not_be_outliv
   EXPECT_EQ(chosen(automatic, outliving, true), mpirun);
   EXPECT_EQ(chosen(srun, {}, false), srun) << "who asks gets it";
   EXPECT_EQ(chosen(mpirun, in_slurm(2), true), mpirun);
+}
+
+TEST(way_out_of_step, is_said_to_the_only_task_of_one) {
+  const auto of = [](std::optional<std::string> tasks) {
+    return way_out_of_step([&](const char* name) {
+      return name == std::string_view{"SLURM_STEP_NUM_TASKS"} ? tasks : std::nullopt;
+    });
+  };
+  EXPECT_THAT(of("1"), HasSubstr("open it with salloc, or with srun --mpi=none"));
+  EXPECT_EQ(of("2"), "");
+  EXPECT_EQ(of(std::nullopt), "") << "mpirun";
 }
 
 TEST(says_srun_serves, where_it_has_pmix_and_binds) {
