@@ -101,11 +101,8 @@ TEST_F(cluster_steps, of_one_task_are_one_rank_and_start_more) {
   EXPECT_EQ(outcome.exit_code, 0) << outcome;
   const std::string value = run_echelon({"pi", "--points", "1e6", "--quiet"}).out;
   EXPECT_EQ(outcome.out, value + "2\n" + value + value + value + "2\n" + value);
-  EXPECT_THAT(outcome.err,
-              testing::MatchesRegex(
-                  "echelon: -n: a launcher has already started .* open it with salloc, or with srun --mpi=none\n"
-                  "srun: error: .*\n"))
-      << outcome;
+  EXPECT_THAT(outcome.err, testing::HasSubstr("leave the launcher out; if this is a shell that srun has opened, "));
+  EXPECT_THAT(outcome.err, testing::Not(testing::HasSubstr("MPI_Init")));
 }
 
 }  // namespace
