@@ -6,6 +6,12 @@
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 job_file=$(basename "${script:?is set by the job file}")
 nodes=${SLURM_JOB_NUM_NODES:-1}
+# A task of an array: the number of the last is that of all of them, too.
+array_task=${SLURM_ARRAY_TASK_ID:-}
+job=${array_task:+${SLURM_ARRAY_JOB_ID:-}_$array_task}
+job=${job:-${SLURM_JOB_ID:-}}
+# sbatch --export=NONE would keep the environment, and PATH with it, from other nodes.
+unset SLURM_EXPORT_ENV
 
 say() { printf '%s: %s\n' "$job_file" "$*" >&2; }
 die() {
@@ -59,6 +65,7 @@ load_modules() {
 find_echelon() {
   local at
   echelon=${ECHELON:-$(command -v echelon)}
+  case $echelon in */*) echelon=$(realpath -ms "$echelon") ;; esac # nodes are asked from another folder
   for at in "$home/build/release/echelon" "$home/../../bin/echelon"; do
     if [ -z "$echelon" ] && [ -x "$at" ]; then echelon=$(realpath -s "$at"); fi
   done
@@ -68,10 +75,12 @@ find_echelon() {
     die "$echelon does not start: see above; does ECHELON_MODULES in $settings have what it was built with?"
 }
 
-# What starts ranks: ECHELON_LAUNCHER, as in echelon --launcher. auto: srun, where it serves, but for a map mpirun, with
-# which it goes on when ranks are lost.
+# check_launcher NAME: what starts ranks is ECHELON_LAUNCHER, as in echelon --launcher. auto: srun, where it serves. A map
+# always takes mpirun, with which it goes on when ranks are lost.
 check_launcher() {
+  local otherwise=", or set ECHELON_LAUNCHER=srun there"
   launcher=${ECHELON_LAUNCHER:-auto}
+  [ "$1" != map ] || { launcher=mpirun && otherwise=; }
   is_dry && return
   case $launcher in
     srun)
@@ -80,7 +89,7 @@ check_launcher() {
       ;;
     auto | mpirun)
       command -v mpirun >/dev/null ||
-        die "there is no mpirun; name Open MPI's module in ECHELON_MODULES of $settings, or set ECHELON_LAUNCHER=srun there"
+        die "there is no mpirun; name Open MPI's module in ECHELON_MODULES of $settings$otherwise"
       ;;
   esac
 }
@@ -127,18 +136,19 @@ keep_surroundings() {
   else
     rm -f "$kept/commit"
   fi
-  scontrol show job "${SLURM_JOB_ID:-}" >"$kept/job" 2>/dev/null || true
+  scontrol show job "$job" >"$kept/job" 2>/dev/null || true
   cp "$0" "$kept/$job_file"
   cp "$settings" "$kept/"
 }
 
-# begin NAME: all that comes before the work. Results go to RESULTS, or to a folder named after the job.
+# begin NAME: all that comes before the work. Results go to RESULTS, or to a folder named after the job; each task of an
+# array has its own.
 begin() {
   load_system
   load_modules
   find_echelon
-  check_launcher
-  results=${RESULTS:-$PWD/${SLURM_JOB_NAME:-$1}}
+  check_launcher "$1"
+  results=$(realpath -ms "${RESULTS:-${SLURM_JOB_NAME:-$1}}")${array_task:+-$array_task}
   is_dry && kept=$results/job-ID && return
   [ -n "${SLURM_JOB_ID:-}" ] || die "this is for a job: submit it with sbatch, or try it with DRY_RUN=1"
   check_shared
@@ -180,8 +190,8 @@ finish() {
   if [ "$1" = "$2" ]; then
     say "the time limit came before anything new had ended, so another run like this would not help;" \
       "submit it again with a longer --time, and it goes on"
-  elif scontrol requeue "$SLURM_JOB_ID"; then
-    say "the time limit is near; $2 done, $(($2 - $1)) in this run; job $SLURM_JOB_ID is in the queue again, and goes on there"
+  elif scontrol requeue "$job"; then
+    say "the time limit is near; $2 done, $(($2 - $1)) in this run; job $job is in the queue again, and goes on there"
   else
     say "the time limit is near, and this site does not requeue; submit the same again, and it goes on"
   fi

@@ -28,7 +28,15 @@ threads=1
 weak=
 options=()
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
-  case $1 in -*) ;; *) die "'$1' is not known; give options, then --, then the command" ;; esac
+  case $1 in
+    -h | --help)
+      sed -n '2,/^[^#]/ s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+      exit
+      ;;
+    --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
+    -*) ;;
+    *) die "'$1' is not known; give options, then --, then the command" ;;
+  esac
   [ $# -gt 1 ] || die "$1: give a value"
   case $1 in
     --ranks) ranks_list=$2 ;;
@@ -54,12 +62,15 @@ done
 [ $# -gt 1 ] || die "there is no command; give one after --, as in: $(basename "$0") --ranks 1,2,4 -- pi --points 1e11"
 shift
 is_list() { [[ $1 =~ ^[1-9][0-9]*(,[1-9][0-9]*)*$ ]]; }
+is_number() { [[ $1 =~ ^[0-9]+$ ]]; }
 is_list "$ranks_list" || die "--ranks: '$ranks_list' is no list of numbers; give one as in 1,2,4,8"
 is_list "$buckets" || die "--buckets: '$buckets' is no list of numbers of nodes; give one as in 1,4,16"
 is_list "$threads" || die "--threads: '$threads' is no list of numbers; give one as in 1,2"
 [[ $per_node =~ ^[1-9][0-9]*$ ]] ||
   die "--ranks-per-node: give the ranks of a node, most often its cores, or ECHELON_RANKS_PER_NODE in $settings"
-[[ $guess =~ ^[0-9.]*$ ]] || die "--guess: '$guess' is no time in seconds; give one as in 90"
+is_number "$repeat" || die "--repeat: '$repeat' is no number of runs; give one as in 10"
+is_number "$warmup" || die "--warmup: '$warmup' is no number of runs; give one as in 1"
+[[ $guess =~ ^([0-9]+\.?[0-9]*)?$ ]] || die "--guess: '$guess' is no time in seconds; give one as in 90"
 
 sorted() { tr , '\n' <<<"$1" | sort -nu; }
 # SLURM's ways to write a time: MINUTES, M:S, H:M:S, D-H, D-H:M, D-H:M:S.
@@ -75,13 +86,22 @@ hours() {
     else print part[1] / 60 + part[2] / 3600
   }'
 }
+# A wrong option is better said now than by a job, where there is an echelon that starts without modules.
+if echelon=$(DRY_RUN=0 && find_echelon 2>/dev/null && echo "$echelon"); then
+  if ! complaint=$("$echelon" study --dry-run --ranks "$ranks_list" "${options[@]}" -- "$@" 2>&1 >/dev/null); then
+    case $complaint in
+      *"there is no program"*) ;; # it may be in a module
+      *) die "${complaint#echelon: }" ;;
+    esac
+  fi
+fi
 limit_h=$(hours "$limit") || die "--time: '$limit' is no time limit; give one as in 00:30:00 or 1-12:00"
 most_threads=$(sorted "$threads" | tail -1)
 results=$(realpath -m "${RESULTS:-$PWD/study}")
 
 # Of --guess and ideal scaling: hours of all runs of a list of ranks. The runs of one block end one after another.
 guessed_h() {
-  awk -v ranks="$1" -v threads="$threads" -v runs=$((repeat + warmup)) -v guess="$guess" -v weak="$weak" 'BEGIN {
+  awk -v ranks="$1" -v threads="$threads" -v runs=$((10#$repeat + 10#$warmup)) -v guess="$guess" -v weak="$weak" 'BEGIN {
     for (n = split(ranks, r, ","); n > 0; --n)
       for (m = split(threads, t, ","); m > 0; --m) s += runs * guess / (weak == "" ? r[n] * t[m] : 1)
     print s / 3600
@@ -139,29 +159,33 @@ if ! is_dry && [ "${YES:-0}" != 1 ]; then
 fi
 command -v sbatch >/dev/null || is_dry || die "there is no sbatch; type this on a login node of the cluster"
 
-# submit NAME RESULTS OPTION... FILE ARGUMENT...: the job's number
+job_ids=
+# submit NAME RESULTS OPTION... FILE ARGUMENT...: sets `id`, the job's number. The folder may have % in its name, which SLURM
+# takes for one of its own.
 submit() {
   local name=$1 to=$2
   shift 2
-  echo "+ RESULTS=$(shown "$to" | cut -c 2-) sbatch$(shown "$@")" >&2
+  # shellcheck disable=SC2154 # home is job.sh's
+  set -- env RESULTS="$to" ECHELON_HOME="$home" sbatch --parsable --export=ALL --job-name="$name" \
+    --output="${results//%/%%}/%x-%j.log" "$@"
+  echo "+$(shown "$@")" >&2
   if is_dry; then
-    echo "ID-of-$name"
-  else
-    # --parsable prints ID, or ID;CLUSTER
-    # shellcheck disable=SC2154 # home is job.sh's
-    RESULTS=$to ECHELON_HOME=$home sbatch --parsable --job-name="$name" --output="$results/%x-%j.log" "$@" | cut -d ';' -f 1
+    id=ID-of-$name
+  elif ! id=$("$@"); then
+    [ -z "$job_ids" ] || die "sbatch refuses $name: see above; in the queue already:$(tr : ' ' <<<"$job_ids") (scancel takes them away)"
+    die "sbatch refuses $name: see above"
   fi
+  id=${id%%;*} # ID, or ID;CLUSTER
 }
 is_dry || mkdir -p "$results"
-job_ids=
 folders=()
 for i in "${!bucket_nodes[@]}"; do
   folder=$results/nodes-${bucket_nodes[i]}
   folders+=("$folder")
-  id=$(submit "study-${bucket_nodes[i]}" "$folder" --nodes="${bucket_nodes[i]}" --ntasks-per-node="$per_node" \
-    --cpus-per-task="$most_threads" --time="$limit" "$here/study.sbatch" --ranks "${bucket_ranks[i]}" "${options[@]}" -- "$@")
+  submit "study-${bucket_nodes[i]}" "$folder" --nodes="${bucket_nodes[i]}" --ntasks-per-node="$per_node" \
+    --cpus-per-task="$most_threads" --time="$limit" "$here/study.sbatch" --ranks "${bucket_ranks[i]}" "${options[@]}" -- "$@"
   job_ids+=:$id
 done
 # Whatever becomes of them: a report says what is missing.
-id=$(submit study-report "$results/report" --dependency="afterany$job_ids" "$here/report.sbatch" "${folders[@]}")
+submit study-report "$results/report" --dependency="afterany$job_ids" "$here/report.sbatch" "${folders[@]}"
 is_dry || echo "Jobs$(tr : ' ' <<<"$job_ids"); the report is in $results/report when job $id has ended."

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <set>
 
@@ -58,7 +59,8 @@ std::vector<std::string> warnings(const measure::Record& record) {
   for (const measure::RankRecord& rank : record.ranks) places.emplace(rank.host, rank.cpus);
   if (record.ranks.size() > 1 && places.size() < record.ranks.size() && !context.oversubscribed) {
     found.emplace_back(
-        "unbound: ranks share their CPUs, so the kernel may move them; bind them, with mpirun --bind-to core or srun --cpu-bind=cores");
+        "unbound: ranks share their CPUs, so the kernel may move them; bind them, with mpirun --bind-to core or srun "
+        "--cpu-bind=cores");
   }
   const auto share = [&](const measure::RankRecord& rank) { return cpu_share(rank, context.threads); };
   const auto starved = std::ranges::min_element(record.ranks, {}, share);
@@ -69,6 +71,15 @@ std::vector<std::string> warnings(const measure::Record& record) {
                     "efficiencies are not to be relied on; measure on a quiet machine",
                     starved->rank, starved->compute_s, 100 * share(*starved),
                     context.threads > 1 ? ", or there was too little work for its threads" : ""));
+  }
+  const std::string* const job_nodes = measure::find(context.slurm, "SLURM_JOB_NUM_NODES");
+  if (job_nodes != nullptr && context.launcher != "none") {
+    const std::uint64_t nodes = std::strtoull(job_nodes->c_str(), nullptr, 10);
+    const std::uint64_t used = std::min<std::uint64_t>(nodes, context.hosts.size());
+    if (used < nodes) {
+      found.push_back(fmt::format("{} of {} nodes of the SLURM job {} no rank", nodes - used, nodes,
+                                  nodes - used == 1 ? "has" : "have"));
+    }
   }
   const auto idle = static_cast<std::size_t>(
       std::ranges::count_if(record.ranks, [](const measure::RankRecord& rank) { return rank.items == 0; }));

@@ -46,7 +46,8 @@ std::optional<int> start_ranks(int& argc, char**& argv) {
     const auto ranks = take_ranks(argc, argv);
     if (!ranks) return std::nullopt;
     if (place.launched) {
-      throw base::UsageError("-n: a launcher has already started the ranks; leave -n out, or leave the launcher out");
+      throw base::UsageError("-n: a launcher has already started the ranks; leave -n out, or leave the launcher out" +
+                             launch::way_out_of_step());
     }
     launch::LaunchRequest request{
         .ranks = *ranks, .threads = 1, .outlives_ranks = true, .program = {launch::this_executable()}};

@@ -168,7 +168,7 @@ std::string summary(const std::string& path, const Known& known, Lines& lines, b
                       tasks.list_end() ? "" : ", and more where the list was not read to its end",
                       tasks.is_by_content() ? ", told apart by what they are" : "");
   text += fmt::format("ended     {} good, {} failed\n", tasks.count(State::good), tasks.count(State::failed));
-  text += fmt::format("left      {}\n", tasks.count(State::open));
+  text += fmt::format("left      {}{}\n", tasks.count(State::open), tasks.list_end() ? "" : " or more");
   if (const auto& run = tasks.last_run()) {
     text += fmt::format("runs      {}, the last since {} by process {} on {}{}\n", known.runs, date(run->started_at),
                         run->pid, run->host, known.view.is_in_use ? ": a run is writing it" : "");
@@ -181,7 +181,7 @@ std::string summary(const std::string& path, const Known& known, Lines& lines, b
     text += '\n';
   }
   text += failures(known, lines, all);
-  if (tasks.count(State::open) > 0 && !known.view.is_in_use) {
+  if ((tasks.count(State::open) > 0 || !tasks.list_end()) && !known.view.is_in_use) {
     text += fmt::format("\nTo go on: the same command again with --journal {} --resume\n", path);
   }
   return text;

@@ -237,7 +237,8 @@ int run(int argc, char** argv, workloads::Account& account) {
       return silent ? 0 : static_cast<int>(ExitCode::usage);
     }
     if (ranks && place.launched && !started_by_echelon) {
-      throw base::UsageError("-n: a launcher has already started the ranks; leave -n out, or leave the launcher out");
+      throw base::UsageError("-n: a launcher has already started the ranks; leave -n out, or leave the launcher out" +
+                             launch::way_out_of_step());
     }
     if (!place.launched) {  // before anything is started
       if (all_ranks) ranks = launch::ranks_for_all(command.threads);

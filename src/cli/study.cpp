@@ -101,8 +101,10 @@ void check_program(const Plan& plan) {
 
 void settle(StudyCommand& command) {
   if (comm::placement().launched) {
-    throw UsageError("study: a launcher has started this; leave it out, a study starts its own ranks");
+    throw UsageError("study: a launcher has started this; leave it out, a study starts its own ranks" +
+                     launch::way_out_of_step());
   }
+  launch::let_srun_start_all();
   if (command.says_repeat && (command.says_precision || command.says_max_repeat)) {
     throw UsageError(
         "--repeat: --precision repeats as often as it must; give one of them, with --max-repeat for the most");

@@ -3,7 +3,10 @@
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <stdexcept>
+#include <string>
+#include <string_view>
 
 #include <unistd.h>
 
@@ -30,6 +33,28 @@ void set_up_single_rank() {
   // ranks of a user have, and that the first of them to end takes away; ROMIO does without.
   setenv("OMPI_MCA_io_romio321_priority", "100", 0);
 }
+
+/// The number of the step, by which Open MPI takes the only task of one for a rank that SLURM has started, and ends it
+/// where it cannot ask SLURM who the others are: not in the environment as long as this is.
+class HiddenStep {
+ public:
+  HiddenStep() {
+    const char* const number = std::getenv(variable);
+    const char* const tasks = std::getenv("SLURM_STEP_NUM_TASKS");
+    if (number == nullptr || tasks == nullptr || tasks != std::string_view{"1"}) return;
+    number_ = number;
+    unsetenv(variable);
+  }
+  ~HiddenStep() {
+    if (number_) setenv(variable, number_->c_str(), 1);
+  }
+  HiddenStep(const HiddenStep&) = delete;
+  HiddenStep& operator=(const HiddenStep&) = delete;
+
+ private:
+  static constexpr const char* variable = "SLURM_STEP_ID";
+  std::optional<std::string> number_;
+};
 
 /// Of each rank, the lowest of those that MPI says share memory with it.
 std::vector<int> node_leaders(MPI_Comm world) {
@@ -131,13 +156,18 @@ Session::Session(int& argc, char**& argv) {
   if (mpi_has_started()) {
     throw std::logic_error("this program has started MPI itself: make the session by echelon::comm::attach");
   }
-  if (!placement().launched) set_up_single_rank();
+  std::optional<HiddenStep> hidden;
+  if (!placement().launched) {
+    set_up_single_rank();
+    hidden.emplace();
+  }
   int provided = MPI_THREAD_SINGLE;
   // Between nodes a thread of Echelon's answers for shared objects. On one node there is none, and messages are faster.
   const int wanted = spans_nodes() ? MPI_THREAD_MULTIPLE : MPI_THREAD_SERIALIZED;
   if (MPI_Init_thread(&argc, &argv, wanted, &provided) != MPI_SUCCESS) {
     throw std::runtime_error("MPI_Init_thread failed");
   }
+  hidden.reset();
   if (provided < MPI_THREAD_FUNNELED)
     throw std::runtime_error("this MPI does not support threads (MPI_THREAD_FUNNELED)");
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);  // inherited by what is duplicated from it

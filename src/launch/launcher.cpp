@@ -78,6 +78,7 @@ LaunchPlan plan_here(const LaunchRequest& request) {
       .in_allocation = is_set("SLURM_JOB_ID") || is_set("PBS_JOBID") || is_set("LSB_JOBID") || is_set("PE_HOSTFILE") ||
                        is_set("OMPI_MCA_orte_default_hostfile"),
       .slurm = measure::slurm_allocation(),
+      .in_step = is_set("SLURM_STEP_ID"),
       .user_chose_transport = is_set("OMPI_MCA_pml") || is_set("OMPI_MCA_btl"),
   };
 }
@@ -170,6 +171,7 @@ class RunFolder {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != starter) _exit(static_cast<int>(ExitCode::broken));  // it died before the line above
   setenv(launched_variable, token.c_str(), 1);
+  let_srun_start_all();
   // A rank's OpenMP threads sleep between loops, rather than spin on CPUs that other ranks may need: two ranks of two
   // threads each on two CPUs took some hundred times as long.
   setenv("OMP_WAIT_POLICY", "passive", 0);
@@ -507,6 +509,11 @@ std::vector<std::string> start_command_here(const Launcher& launcher, std::uint6
   LaunchPlan plan = plan_here({.ranks = ranks, .threads = threads, .program = program});
   plan.variables = variables;
   return start_command(settled(launcher, plan), plan, program);
+}
+
+void let_srun_start_all() {
+  if (std::getenv("SLURM_EXPORT_ENV") != nullptr) setenv("SLURM_EXPORT_ENV", "ALL", 1);
+  if (std::getenv("SLURM_STEP_ID") != nullptr) setenv("SLURM_OVERLAP", "1", 0);
 }
 
 std::string this_executable() {

@@ -75,7 +75,9 @@ Words mpirun_command(const LaunchPlan& plan, const Words& program) {
   const bool take_turns = plan.in_allocation ? is_oversubscribed(plan) : threads > plan.usable_cpus;
   const std::string map = "slot:PE=" + std::to_string(plan.threads);
   // mpirun binds without regard to the CPUs that it was confined to, so there the ranks inherit these instead.
-  const bool bindable = plan.in_allocation ? !take_turns : plan.all_cpus_of_machine && !take_turns;
+  // So would, within a step, ranks that have no slots: mpirun puts them where CPUs may be too few, and ends.
+  const bool are_crowded = plan.in_step && has_too_few_slots(plan);
+  const bool bindable = !take_turns && !are_crowded && (plan.in_allocation || plan.all_cpus_of_machine);
   if (!bindable || (!plan.bind && !plan.in_allocation)) {
     add({"--bind-to", "none"});
     if (take_turns) add({"--mca", "mpi_yield_when_idle", "1"});
@@ -98,6 +100,7 @@ Words srun_command(const LaunchPlan& plan, const Words& program) {
                 "--export=ALL",
                 "--kill-on-bad-exit=1",
                 "--quit-on-interrupt"};
+  if (plan.in_step) command.push_back("--overlap");  // else it waits for its own end
   if (is_oversubscribed(plan)) {
     command.insert(command.end(), {"--overcommit", "--cpu-bind=none"});
   } else {
@@ -167,6 +170,11 @@ std::vector<std::string> start_command(const Launcher& launcher, const LaunchPla
     case Launcher::Kind::custom: return custom_command(launcher.words, plan, program);
     default: return mpirun_command(plan, program);
   }
+}
+
+std::string way_out_of_step(const measure::Environment& look_up) {
+  if (look_up("SLURM_STEP_NUM_TASKS") != "1") return "";
+  return "; if this is a shell that srun has opened, open it with salloc, or with srun --mpi=none";
 }
 
 }  // namespace echelon::launch

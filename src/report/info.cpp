@@ -17,13 +17,19 @@ std::string words(const Fields& fields, std::string_view name) {
   return fmt::format("{}", fmt::join(measure::get<std::vector<std::string>>(fields, name), ", "));
 }
 
-std::string limits(const Fields& machine) {
+/// Of SLURM, where it grants no CPUs here.
+std::string why_no_grant(const measure::Context& context) {
+  const std::string* const job = measure::find(context.slurm, "SLURM_JOB_ID");
+  return job != nullptr ? fmt::format("on no node of SLURM job {}", *job) : "not in a SLURM job";
+}
+
+std::string limits(const Fields& machine, const measure::Context& context) {
   std::string text = fmt::format("{} of {} allowed by affinity ({})", number(machine, "affinity_cpus"),
                                  number(machine, "online_cpus"), measure::get<std::string>(machine, "affinity"));
   const auto* quota = measure::find<double>(machine, "cgroup_cpus");
   text += quota != nullptr ? fmt::format(", cgroup quota {:.3g}", *quota) : ", no cgroup quota";
   const auto* slurm = measure::find<std::uint64_t>(machine, "slurm_cpus");
-  return text + (slurm != nullptr ? fmt::format(", SLURM grants {}", *slurm) : ", not in a SLURM job");
+  return text + ", " + (slurm != nullptr ? fmt::format("SLURM grants {}", *slurm) : why_no_grant(context));
 }
 
 }  // namespace
@@ -40,7 +46,7 @@ std::string info_table(const Record& record) {
   };
   line(context.launcher == "none" ? "usable CPUs" : "rank 0 may use",
        fmt::format("{} on {}: {}", number(machine, "usable_cpus"), plural(number(machine, "usable_cores"), "core"),
-                   limits(machine)));
+                   limits(machine, context)));
   line("machine", fmt::format("{}, {}, {}, {}, {} of memory", plural(number(machine, "packages"), "package"),
                               plural(number(machine, "cores"), "core"),
                               plural(number(machine, "hardware_threads"), "hardware thread"),

@@ -149,6 +149,21 @@ TEST(warnings, idle_ranks_are_counted) {
                                             "points, or a smaller --block or --chunk"));
 }
 
+TEST(warnings, nodes_of_the_job_without_ranks_are_counted) {
+  measure::Record record = clean_record();
+  record.context.hosts = {"a"};
+  record.context.launcher = "echelon";
+  record.context.slurm = {{"SLURM_JOB_ID", "1"}, {"SLURM_JOB_NUM_NODES", "2"}};
+  EXPECT_THAT(warnings(record), ElementsAre("1 of 2 nodes of the SLURM job has no rank"));
+  record.context.slurm->back().second = "4";
+  EXPECT_THAT(warnings(record), ElementsAre("3 of 4 nodes of the SLURM job have no rank"));
+  record.context.slurm->back().second = "1";
+  EXPECT_THAT(warnings(record), IsEmpty());
+  record.context.slurm->back().second = "2";
+  record.context.launcher = "none";
+  EXPECT_THAT(warnings(record), IsEmpty()) << "it is one process only";
+}
+
 TEST(warnings, command_without_items_has_no_idle_ranks) {
   measure::Record record = clean_record();
   for (measure::RankRecord& r : record.ranks) r.items = 0;

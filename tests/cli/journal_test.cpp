@@ -16,6 +16,7 @@ namespace echelon::test {
 namespace {
 
 namespace journal = farm::journal;
+using testing::AllOf;
 using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
@@ -119,6 +120,11 @@ TEST_F(JournalCommandTest, left_of_a_list_that_was_not_read_to_its_end_says_so) 
   EXPECT_EQ(outcome.out, "echo 0\n");
   EXPECT_THAT(outcome.err, HasSubstr("note: --left: the list was not read to its end"));
   EXPECT_THAT(show().out, HasSubstr("tasks     1, and more where the list was not read to its end\n"));
+  EXPECT_THAT(show().out, HasSubstr("left      1 or more\n"));
+  add(journal::Done{ending_of(0, 0), std::nullopt});
+  EXPECT_THAT(show().out, AllOf(HasSubstr("left      0 or more\n"), HasSubstr("To go on: ")));
+  add(journal::ListEnd{1});
+  EXPECT_THAT(show().out, AllOf(HasSubstr("left      0\n"), Not(HasSubstr("To go on: "))));
 }
 
 TEST_F(JournalCommandTest, lines_with_newlines_need_nul) {
@@ -161,7 +167,7 @@ TEST_F(JournalCommandTest, a_journal_in_use_is_shown_too) {
   EXPECT_EQ(outcome.exit_code, 0) << outcome;
   EXPECT_THAT(outcome.out, HasSubstr("by process " + std::to_string(getpid()) + " on "));
   EXPECT_THAT(outcome.out, HasSubstr(": a run is writing it\n"));
-  EXPECT_THAT(outcome.out, HasSubstr("left      1\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("left      1 or more\n"));
 }
 
 TEST_F(JournalCommandTest, what_cannot_be_shown_is_one_line) {

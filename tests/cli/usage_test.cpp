@@ -238,6 +238,8 @@ TEST(usage, info_parts_the_names_of_slurms_variables_from_their_values) {
   const Outcome outcome = run_echelon({"info"}, {.environment = {{"SLURM_JOB_ID", "7"}, {"SLURM_RESTART_COUNT", "2"}}});
   EXPECT_EQ(outcome.exit_code, 0) << outcome;
   EXPECT_THAT(lines(outcome.out), testing::IsSupersetOf({"SLURM_JOB_ID         7", "SLURM_RESTART_COUNT  2"}));
+  EXPECT_THAT(outcome.out, HasSubstr(", on no node of SLURM job 7\n")) << "as salloc's shell on a login node";
+  EXPECT_THAT(run_echelon({"info"}).out, HasSubstr(", not in a SLURM job\n"));
 }
 
 }  // namespace

@@ -125,8 +125,8 @@ TEST_F(cluster_jobs, study_that_is_told_of_its_limit_goes_on) {
   EXPECT_TRUE(fs::exists(folder_.path() / ("study/job-" + id + ".1") / "info.json"));
 }
 
-/// SLURM looks at limits every half minute, and warns at the last look before the time that is asked for: here 20 to 50 s
-/// after the start, when tasks have ended.
+/// SLURM looks at limits every half minute, and warns at the last look before the time that is asked for: here 20 to 50
+/// s after the start, when tasks have ended.
 TEST_F(cluster_jobs, map_that_meets_its_time_limit_goes_on_by_itself) {
   constexpr int tasks = 120;
   write_inputs(tasks);
@@ -159,6 +159,23 @@ TEST_F(cluster_jobs, map_that_was_cancelled_goes_on_when_submitted_again) {
   expect_each_once("map/output.txt", tasks);
 }
 
+TEST_F(cluster_jobs, map_that_loses_its_first_node_goes_on_by_itself) {
+  constexpr int tasks = 40;
+  write_inputs(tasks);
+  const std::string id =
+      submit({"--nodes=2", "--nodelist=n[1-2]", slurm_files + "map.sbatch", "--arg-file", "inputs", task_});
+  ASSERT_TRUE(has_lines("map/output.txt", 2)) << contents("map-" + id + ".log");
+  power_off("n1");
+  EXPECT_LT(lines(contents("map/output.txt")).size(), tasks);
+  folder_.write("fast", "");
+  power_on("n1");
+  EXPECT_EQ(end_of(id), "COMPLETED") << contents("map-" + id + ".log");
+  EXPECT_EQ(of_job(id, " Restarts"), "1");
+  expect_each_once("map/output.txt", tasks);
+  // mpirun's daemon there waits for the lost mpirun until SLURM ends it, and may be too slow to take its files away.
+  EXPECT_EQ(on("n2", {"bash", "-c", "rm -rf /run/ompi.*"}).exit_code, 0);
+}
+
 TEST_F(cluster_jobs, map_in_which_nothing_ends_is_not_repeated) {
   write_inputs(3);
   const std::string id = submit({"--nodes=1", slurm_files + "map.sbatch", "--grace", "1", "--arg-file", "inputs",
@@ -185,6 +202,17 @@ TEST_F(cluster_jobs, second_job_on_the_same_journal_refuses) {
   folder_.write("fast", "");
   EXPECT_EQ(end_of(first), "COMPLETED");
   expect_each_once("map/output.txt", tasks);
+}
+
+/// Of Echelon in a folder with a blank in its name, without the environment of who submits.
+TEST_F(cluster_jobs, tasks_of_an_array_have_each_a_folder) {
+  fs::create_directory_symlink(ECHELON_PROJECT, folder_.path() / "with blank");
+  const std::string id = submit({"--array=1-2", "--export=ECHELON=" ECHELON_PROGRAM ",ECHELON_SYSTEM=testbed",
+                                 "with blank/jobs/slurm/pi.sbatch", "--points", "1e6"});
+  for (const std::string task : {"1", "2"}) {
+    EXPECT_EQ(end_of(id + "_" + task), "COMPLETED");
+    EXPECT_EQ(std::distance(fs::directory_iterator{folder_.path() / ("pi-" + task)}, {}), 1);
+  }
 }
 
 TEST_F(cluster_jobs, what_is_missing_is_said_with_what_to_do) {

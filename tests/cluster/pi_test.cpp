@@ -77,5 +77,33 @@ INSTANTIATE_TEST_SUITE_P(each, cluster_pi,
                            return std::get<1>(test.param) + "_on_" + std::to_string(std::get<0>(test.param));
                          });
 
+using cluster_steps = cluster;
+
+/// A shell that srun has opened is a step of one task, which holds its CPUs.
+TEST_F(cluster_steps, of_one_task_are_one_rank_and_start_more) {
+  const std::string step = "srun --quiet -N1 -n1 -c2 --mpi=";
+  const std::string pi = " pi --points 1e6 --quiet";
+  const std::vector<std::pair<std::string, std::string>> runs{
+      {step + "none timeout 30 " ECHELON_PROGRAM + pi, "one rank"},
+      {step + "none timeout 30 " ECHELON_PROGRAM " info --quiet", "info"},
+      {step + "none timeout 30 " ECHELON_PROGRAM " -n 4" + pi, "srun in srun"},
+      {step + "none timeout 30 " ECHELON_PROGRAM " -n 4 --launcher mpirun" + pi, "mpirun in srun"},
+      {"SLURM_EXPORT_ENV=NONE timeout 30 " ECHELON_PROGRAM " -n all --launcher mpirun" + pi, "mpirun without export"},
+      {"srun --quiet --interactive --preserve-env bash -c 'timeout 30 " ECHELON_PROGRAM " info --quiet && timeout "
+       "30 " ECHELON_PROGRAM " -n 4" +
+           pi + "'",
+       "salloc with use_interactive_step"}};
+  std::string body;
+  for (const auto& [command, what] : runs) body += command + " || echo '" + what + " fails with' $?\n";
+  body += step + "pmix " ECHELON_PROGRAM " -n 2" + pi + "; exit 0\n";
+  folder_.write("shell", body);
+  const Outcome outcome = on_ctl({"salloc", "--quiet", "-N2", "-n4", "bash", "shell"}, {.folder = folder_.path()});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome;
+  const std::string value = run_echelon({"pi", "--points", "1e6", "--quiet"}).out;
+  EXPECT_EQ(outcome.out, value + "2\n" + value + value + value + "2\n" + value);
+  EXPECT_THAT(outcome.err, testing::HasSubstr("leave the launcher out; if this is a shell that srun has opened, "));
+  EXPECT_THAT(outcome.err, testing::Not(testing::HasSubstr("MPI_Init")));
+}
+
 }  // namespace
 }  // namespace echelon::test

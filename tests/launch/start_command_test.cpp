@@ -130,6 +130,16 @@ TEST(mpirun_command, more_ranks_than_a_slurm_job_has_room_for_take_turns) {
   EXPECT_THAT(command(in_slurm(8)), testing::Not(HasSubstr("--oversubscribe")));
 }
 
+TEST(mpirun_command, more_ranks_than_a_step_has_tasks_are_not_bound) {
+  LaunchPlan plan = in_slurm(4);
+  plan.slurm->node_tasks = {1};
+  EXPECT_THAT(command(plan), HasSubstr(" --oversubscribe --map-by slot:PE=1 --bind-to core "));
+  plan.in_step = true;
+  EXPECT_THAT(command(plan), HasSubstr(" --oversubscribe --bind-to none prog"));
+  plan.slurm->node_tasks = {2, 2, 2, 2};
+  EXPECT_THAT(command(plan), HasSubstr(" --bind-to core ")) << "salloc's own step knows the tasks of the job";
+}
+
 TEST(srun_command, packs_ranks_on_the_fewest_nodes_and_binds_them) {
   const auto expected = [](int ranks, int threads, int nodes) {
     return "srun --mpi=pmix --ntasks=" + std::to_string(ranks) + " --cpus-per-task=" + std::to_string(threads) +
@@ -150,6 +160,14 @@ TEST(srun_command, more_threads_than_cpus_share_them) {
   EXPECT_EQ(command(in_slurm(32), "srun"),
             "srun --mpi=pmix --ntasks=32 --cpus-per-task=1 --export=ALL --kill-on-bad-exit=1 --quit-on-interrupt "
             "--overcommit --cpu-bind=none prog --points 1e9");
+}
+
+TEST(srun_command, within_a_step_takes_its_cpus) {
+  LaunchPlan plan = in_slurm(2);
+  plan.in_step = true;
+  EXPECT_THAT(command(plan, "srun"), HasSubstr(" --overlap "));
+  plan.in_step = false;
+  EXPECT_THAT(command(plan, "srun"), testing::Not(HasSubstr("--overlap")));
 }
 
 TEST(srun_command, outside_a_job_srun_finds_nodes_itself) {
@@ -185,6 +203,16 @@ TEST(chosen, is_srun_in_a_slurm_job_where_it_serves_and_ranks_need_not_be_outliv
   EXPECT_EQ(chosen(automatic, outliving, true), mpirun);
   EXPECT_EQ(chosen(srun, {}, false), srun) << "who asks gets it";
   EXPECT_EQ(chosen(mpirun, in_slurm(2), true), mpirun);
+}
+
+TEST(way_out_of_step, is_said_to_the_only_task_of_one) {
+  const auto of = [](std::optional<std::string> tasks) {
+    return way_out_of_step(
+        [&](const char* name) { return name == std::string_view{"SLURM_STEP_NUM_TASKS"} ? tasks : std::nullopt; });
+  };
+  EXPECT_THAT(of("1"), HasSubstr("open it with salloc, or with srun --mpi=none"));
+  EXPECT_EQ(of("2"), "");
+  EXPECT_EQ(of(std::nullopt), "") << "mpirun";
 }
 
 TEST(says_srun_serves, where_it_has_pmix_and_binds) {

@@ -38,6 +38,11 @@ struct LaunchRequest {
 /// How many nodes of the SLURM job they fill, one after another; one outside of a job.
 [[nodiscard]] std::uint64_t nodes_for(std::uint64_t ranks, std::uint64_t threads);
 
+/// For launchers that this process starts, such as mpirun, which reaches other nodes by a srun of its own: has srun
+/// keep nothing of the environment from them, as after sbatch --export=NONE, and not wait for the step that this
+/// process is in. Changes the environment.
+void let_srun_start_all();
+
 /// The executable that this process runs.
 [[nodiscard]] std::string this_executable();
 

@@ -32,6 +32,7 @@ struct LaunchPlan {
   bool all_cpus_of_machine = true;  ///< this process is not confined to some of them
   bool in_allocation = false;       ///< a scheduler says where the ranks go
   std::optional<measure::Allocation> slurm = {};
+  bool in_step = false;               ///< of srun's, which holds CPUs that the ranks need
   bool user_chose_transport = false;  ///< OMPI_MCA_pml or OMPI_MCA_btl is set
   /// In an allocation: what mpirun hands on to ranks of other nodes; those on its own have its whole environment.
   std::vector<std::string> variables{"ECHELON_LAUNCHED", "OMP_WAIT_POLICY"};
@@ -48,5 +49,9 @@ struct LaunchPlan {
 /// The command that starts `program` as ranks. @pre the launcher is not automatic
 [[nodiscard]] std::vector<std::string> start_command(const Launcher& launcher, const LaunchPlan& plan,
                                                      const std::vector<std::string>& program);
+
+/// What to add to a complaint that a launcher has started this process already: how to open a shell where srun has
+/// opened this one. Empty elsewhere.
+[[nodiscard]] std::string way_out_of_step(const measure::Environment& look_up = measure::environment);
 
 }  // namespace echelon::launch

@@ -95,6 +95,8 @@ template <typename T>
 /// The same, or nullptr.
 template <typename T>
 [[nodiscard]] const T* find(const Fields& fields, std::string_view name) noexcept;
+/// Of SLURM's variable; nullptr where it was not set, or outside of a job.
+[[nodiscard]] const std::string* find(const std::optional<Slurm>& slurm, std::string_view name) noexcept;
 
 /// Of an odd number of values the middle one, of an even number the mean of the middle two. @pre not empty
 [[nodiscard]] double median(std::vector<double> values);
