@@ -142,6 +142,16 @@ void check_counts(const char* option, const std::vector<std::uint64_t>& values) 
   }
 }
 
+/// Words that JSON would change are other words when they are read back.
+void check_text(const char* what, const std::string& text) {
+  try {
+    (void)Json(text).dump();
+  } catch (const Json::exception&) {
+    throw UsageError(fmt::format("{}: {} is not UTF-8, and a plan keeps nothing else; give it by way of a script", what,
+                                 Json(text).dump(-1, ' ', false, Json::error_handler_t::replace)));
+  }
+}
+
 }  // namespace
 
 std::vector<Point> points(const Plan& plan) {
@@ -155,6 +165,10 @@ std::vector<Point> points(const Plan& plan) {
 }
 
 void check(const Plan& plan) {
+  for (const std::string& word : plan.command) check_text("COMMAND", word);
+  check_text("--weak", plan.weak);
+  check_text("--launcher", plan.launcher);
+  check_text("study: the folder that runs are started in", plan.folder);
   check_counts("--ranks", plan.ranks);
   check_counts("--threads", plan.threads);
   if (plan.ranks.size() * plan.threads.size() > max_points) {
@@ -196,7 +210,7 @@ std::string to_json(const Plan& plan) {
   Json json;
   json["schema"] = plan_schema;
   visit_plan(plan, [&](const char* name, const auto& member) { json[name] = json_of(member); });
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
+  return json.dump(2) + '\n';
 }
 
 Plan plan_from_json(std::string_view text, const Plan& otherwise) {

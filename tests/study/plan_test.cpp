@@ -151,6 +151,12 @@ TEST(plan, that_cannot_be_is_refused) {
   EXPECT_THAT(refused([](Plan& p) { p.launcher = "x {command}"; }), HasSubstr("no {ranks}"));
   EXPECT_THAT(refused([](Plan& p) { p.launcher = "x {ranks} '{command}"; }), HasSubstr("quote"));
   EXPECT_THAT(refused([](Plan& p) { p.launcher = "x {ranks} a{command}"; }), HasSubstr("word of its own"));
+  EXPECT_THAT(refused([](Plan& p) {
+                p.command = {"./solver", "a\xff"};
+              }),
+              AllOf(HasSubstr("COMMAND: \"a\xef\xbf\xbd\" is not UTF-8"), HasSubstr("script")));
+  EXPECT_THAT(refused([](Plan& p) { p.launcher = "x\xff {ranks} {command}"; }), HasSubstr("--launcher: "));
+  EXPECT_THAT(refused([](Plan& p) { p.folder = "/tmp/\xff"; }), HasSubstr("the folder that runs are started in"));
   EXPECT_THAT(refused([](Plan& p) { p.command = {"queue"}; }), HasSubstr("--threads: queue has no threads"));
   EXPECT_THAT(refused([](Plan& p) { p.command = {"pi", "-n", "2"}; }), HasSubstr("-n is the study's"));
   EXPECT_THAT(refused([](Plan& p) { p.command = {"pi", "--json=x"}; }), HasSubstr("--json is the study's"));

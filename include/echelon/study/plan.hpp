@@ -46,7 +46,7 @@ void check(const Plan& plan);
 /// Throws base::UsageError.
 [[nodiscard]] std::vector<std::uint64_t> parse_counts(std::string_view text, std::uint64_t max);
 
-/// One JSON object, ending in a newline.
+/// One JSON object, ending in a newline. @pre check() passed
 [[nodiscard]] std::string to_json(const Plan& plan);
 /// Members that are missing are as in `otherwise`; ranks and threads may also be text, as parse_counts() takes it.
 /// Throws std::runtime_error, saying what is wrong: an unknown member too, for it may be a mistyped one.
