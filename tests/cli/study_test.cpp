@@ -193,7 +193,9 @@ TEST_F(study_command, failing_points_are_named_with_their_error) {
       study(Arguments{"--ranks", "1,2,3", "--repeat", "2", "--out", "some"} + quick() +
             Arguments{"--", "sh", "-c", "[ $RANKS != 2 ] || { echo of no use; echo it hurts >&2; exit 5; }"});
   EXPECT_EQ(some.exit_code, 3) << some;
-  EXPECT_THAT(some.out, ContainsRegex("run [0-9]+, 2 ranks, .*again, on .*: ended with status 5: it hurts"));
+  EXPECT_THAT(
+      some.out,
+      ContainsRegex("run [0-9]+, 2 ranks, .*again, on .*: ended with status 5 .output/000[0-9].err.: it hurts"));
   EXPECT_THAT(some.err, HasSubstr("2 ranks: given up after two failures in a row"));
   EXPECT_EQ(runs("some").size(), 2U * 3 + 2);
   const Outcome all = study(Arguments{"--ranks", "1,2", "--out", "all", "--", "pi", "--pionts", "1e6"});

@@ -145,9 +145,37 @@ TEST_F(conducted, failing_runs_are_kept_with_their_error_and_named) {
     if (run.ranks != 2) continue;
     EXPECT_EQ(run.attempt, static_cast<unsigned>(++failed));
     EXPECT_EQ(run.exit_code, 2);
-    EXPECT_EQ(run.error, "ended with status 2: warning: of no use\nsolver: no such option --pionts");
+    EXPECT_EQ(run.error, "ended with status 2 (output/000" + std::to_string(run.seq) +
+                             ".err): warning: of no use\nsolver: no such option --pionts");
   }
   EXPECT_EQ(failed, 2);
+}
+
+TEST_F(conducted, error_is_the_programs_and_not_what_mpirun_adds) {
+  const std::string rule = std::string(74, '-') + "\n";
+  const std::string chatter = rule + "Primary job  terminated normally, but 1 process returned\n" +
+                              "a non-zero exit code. Per user-direction, the job has been aborted.\n" + rule + rule +
+                              "mpirun detected that one or more processes exited with non-zero status, thus causing\n" +
+                              "the job to be terminated. The first process to do so was:\n\n" +
+                              "  Process name: [[14463,1],0]\n  Exit code:    5\n" + rule;
+  plan.ranks = {1, 2};
+  plan.repeat = 1;
+  plan.warmup = 0;
+  on_launch = [&](const CommandLine& line, const Store::Places& places, Ending& ending) {
+    std::ofstream{places.err} << (line.argv[1] == "1" ? "solver: no mesh\n" : "") << chatter;
+    ending.exit_code = 5;
+  };
+  (void)begin();
+  ASSERT_EQ(runs.size(), 4U);
+  for (const study::Run& run : runs) {
+    if (run.ranks == 1) {
+      EXPECT_THAT(run.error, testing::EndsWith(".err): solver: no mesh"));
+    } else {
+      EXPECT_THAT(run.error, HasSubstr(".err): Primary job  terminated normally")) << "better than nothing";
+      EXPECT_THAT(run.error, testing::EndsWith("Exit code:    5"));
+      EXPECT_THAT(run.error, testing::Not(HasSubstr("-----")));
+    }
+  }
 }
 
 TEST_F(conducted, signals_and_programs_that_do_not_start_are_failures) {
