@@ -182,8 +182,8 @@ ExitCode run(const StudyCommand& command) {
   const study::World world{
       .machine = this_machine(),
       .launch =
-          [&](const study::CommandLine& line, const study::Store::Places& places) {
-            return study::run_process(line, places.out, places.err, signals, [&] { watcher.tick(); });
+          [&](const study::CommandLine& line, const study::Store::Places& places, std::optional<double> most_s) {
+            return study::run_process(line, places.out, places.err, most_s, signals, [&] { watcher.tick(); });
           },
       .stop_asked = [&] { return signals.asked(); },
       .utc_now = measure::utc_now,
@@ -244,7 +244,8 @@ void add_study(CLI::App& program, Command& chosen) {
       "'mpiexec -n {ranks} -ppn 4 {command}'.\n\n"
       "DIR keeps plan.json, runs/NNNN.json (each on the disk before the next run begins) and output/. INT, TERM and\n"
       "USR1 stop a study, and the exit status is 75; whatever stopped it, --resume goes on, and begins where there is\n"
-      "nothing yet. A plan file has the members of plan.json, all of which may be left out.\n"
+      "nothing yet. It takes another --budget, for all runs from the first on (a smaller one ends the study earlier),\n"
+      "and a larger --repeat or --max-repeat. A plan file has the members of plan.json, all of which may be left out.\n"
       "Exit status: 0 every point has its runs, 2 usage, 3 some points failed or have none, 4 broken or no run "
       "succeeded,\n"
       "75 stopped.\n\n"
@@ -292,7 +293,7 @@ void add_study(CLI::App& program, Command& chosen) {
                 [](Plan& plan, const std::string& text) { plan.precision = base::parse_percent(text) / 100; });
   add_plan_count("--max-repeat", "The most runs of a point, with --precision [100]", 1,
                  [](Plan& plan, std::uint64_t n) { plan.max_repeat = n; });
-  add_plan_text("--budget", "TIME", "Begin no more blocks than so much time of runs allows (90, 30m, 2h)",
+  add_plan_text("--budget", "TIME", "Time of all runs together (90, 30m, 2h): blocks begin while they are expected to fit, and then no run goes on",
                 [](Plan& plan, const std::string& text) { plan.budget_s = base::parse_seconds(text); });
   add_plan_count("--warmup", "Runs of each point that come first and do not count [1]", 0,
                  [](Plan& plan, std::uint64_t n) { plan.warmup = n; });

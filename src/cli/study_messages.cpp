@@ -50,7 +50,14 @@ std::string labels(const std::vector<analysis::StudyPoint>& points, Condition ho
 /// Says what is not as it was to be. False: some points failed, or have no run.
 bool tell_shortcomings(const Plan& plan, const std::vector<analysis::StudyPoint>& points,
                        const study::Conclusion& conclusion) {
-  if (conclusion.budget_is_spent) tell("note: the budget is spent; the study ends here");
+  if (conclusion.budget_is_spent) {
+    std::string note = "note: the budget is spent; ";
+    if (conclusion.overrun) {
+      note += fmt::format("a run of {} had not ended by then and does not count; ",
+                          label(study::points(plan)[*conclusion.overrun]));
+    }
+    tell(note + "the study ends here, and --resume with a larger --budget goes on");
+  }
   if (plan.precision) {
     const std::string wide = labels(points, [&](const analysis::StudyPoint& point) {
       std::vector<double> times_s;

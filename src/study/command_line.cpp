@@ -145,7 +145,7 @@ std::string shell_text(const CommandLine& line) {
   std::string text;
   for (const auto& [name, value] : line.environment) text += fmt::format("{}={} ", name, quoted(value));
   for (const std::string& word : line.argv) text += quoted(word) + ' ';
-  text.pop_back();
+  if (!text.empty()) text.pop_back();
   return text;
 }
 

@@ -74,7 +74,10 @@ Result result_of(const Run& run) { return {run.succeeded(), run.succeeded() ? ti
 
 /// The schedule after the runs that the store has.
 Schedule replay(const Plan& plan, const std::vector<Run>& runs) {
-  Schedule schedule{plan};
+  // Runs may have been begun with a larger budget than the plan has now.
+  Plan any_budget = plan;
+  any_budget.budget_s.reset();
+  Schedule schedule{any_budget};
   for (const Run& run : runs) {
     const std::optional<Task> task = schedule.next();
     const auto is = [&](const Task& t) {
@@ -88,6 +91,7 @@ Schedule replay(const Plan& plan, const std::vector<Run>& runs) {
     }
     schedule.finish(result_of(run));
   }
+  schedule.set_budget(plan.budget_s);
   return schedule;
 }
 
@@ -106,11 +110,14 @@ Conclusion conduct(const Plan& plan, Store& store, const World& world) {
     const Store::Places places = store.begin_run();
     const CommandLine line = command_line(plan, point, places.record, world.machine);
     const std::string started_at = world.utc_now();
-    const Ending ending = world.launch(line, places);
-    if (ending.stopped) {
+    const Ending ending = world.launch(line, places, schedule.budget_left_s());
+    if (ending.stopped || ending.overran) {
       store.drop_run();
-      conclusion.stopped = true;
-      break;
+      conclusion.stopped = ending.stopped;
+      if (ending.stopped) break;
+      schedule.end_by_budget();
+      conclusion.overrun = task->point;
+      continue;
     }
     Run run = make_run(*task, point, line, ending, places, world);
     run.started_at = started_at;

@@ -80,7 +80,7 @@ std::string shown(std::uint64_t value) { return fmt::format("{}", value); }
 std::string shown(double value) { return fmt::format("{}", value); }
 std::string shown(const std::string& value) { return value.empty() ? "none" : fmt::format("'{}'", value); }
 std::string shown(const std::vector<std::uint64_t>& value) { return fmt::format("{}", fmt::join(value, ",")); }
-std::string shown(const std::vector<std::string>& value) { return fmt::format("'{}'", fmt::join(value, " ")); }
+std::string shown(const std::vector<std::string>& value) { return fmt::format("'{}'", shell_text({.argv = value})); }
 template <typename T>
 std::string shown(const std::optional<T>& value) {
   return value ? shown(*value) : "none";
@@ -245,17 +245,26 @@ Plan plan_from_json(std::string_view text, const Plan& otherwise) {
 }
 
 std::string difference(const Plan& before, const Plan& now, std::string_view in_before, std::string_view in_now) {
-  std::vector<std::pair<std::string, std::string>> old_members;
-  visit_plan(before, [&](const char* name, const auto& member) { old_members.emplace_back(name, shown(member)); });
+  std::vector<std::pair<Json, std::string>> old_members;
+  visit_plan(before,
+             [&](const char*, const auto& member) { old_members.emplace_back(json_of(member), shown(member)); });
   std::string text;
   std::size_t at = 0;
   visit_plan(now, [&](const char* name, const auto& member) {
-    const std::string& old = old_members[at++].second;
-    const std::string value = shown(member);
-    if (value == old || std::string_view{name} == "folder") return;
-    text += fmt::format("{}{} ({} {}, {} {})", text.empty() ? "" : ", ", name, old, in_before, value, in_now);
+    const auto& [old, old_text] = old_members[at++];
+    if (json_of(member) == old || std::string_view{name} == "folder") return;
+    text +=
+        fmt::format("{}{} ({} {}, {} {})", text.empty() ? "" : ", ", name, old_text, in_before, shown(member), in_now);
   });
   return text;
+}
+
+std::string difference_on_resume(const Plan& before, const Plan& now) {
+  Plan as_before = now;
+  as_before.budget_s = before.budget_s;
+  as_before.repeat = std::min(before.repeat, now.repeat);
+  as_before.max_repeat = std::min(before.max_repeat, now.max_repeat);
+  return difference(before, as_before);
 }
 
 }  // namespace echelon::study

@@ -73,6 +73,8 @@ double seconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
 }
 
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
 /// What has ended is reaped, what has not is killed, until there is nothing. In the usual case a single system call.
 void end_what_is_left(const std::vector<pid_t>& spared) {
   constexpr int tries = 2000;  // of 5 ms: what is stuck in the kernel does not end
@@ -117,7 +119,7 @@ bool StopSignals::asked() noexcept {
 }
 
 Ending run_process(const CommandLine& line, const std::string& out_file, const std::string& err_file,
-                   StopSignals& signals, const std::function<void()>& tick) {
+                   std::optional<double> most_s, StopSignals& signals, const std::function<void()>& tick) {
   Ending ending;
   const base::Descriptor out = open_output(out_file);
   const base::Descriptor err = open_output(err_file);
@@ -158,21 +160,25 @@ Ending run_process(const CommandLine& line, const std::string& out_file, const s
     siginfo_t ended{};
     if (waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOWAIT | WNOHANG) == 0 && ended.si_pid == child)
       break;
-    timespec patience{1, 0};
-    if (kill_at) {
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(*kill_at - Clock::now()).count();
-      patience = {0, std::clamp<long>(left, 1, 999) * 1'000'000};
-    }
+    double patience_s = 1;
+    if (kill_at) patience_s = std::chrono::duration<double>(*kill_at - Clock::now()).count();
+    if (most_s && !kill_at) patience_s = *most_s - seconds_since(begin);
+    const timespec patience{0, static_cast<long>(1e9 * std::clamp(patience_s, 0.001, 0.999))};
     const int number = sigtimedwait(&signals.signals_, nullptr, &patience);
     if (number > 0 && number != SIGCHLD) {
       ++signals.requests_;
       if (!kill_at) end_group(SIGTERM);
       kill_at = kill_at ? Clock::now() : Clock::now() + grace;
     }
+    if (most_s && !kill_at && seconds_since(begin) >= *most_s) {
+      ending.overran = true;
+      end_group(SIGTERM);
+      kill_at = Clock::now() + grace;
+    }
     if (kill_at && Clock::now() >= *kill_at) end_group(SIGKILL);
     if (number < 0 && tick) tick();
   }
-  ending.launch_to_exit_s = std::chrono::duration<double>(Clock::now() - begin).count();
+  ending.launch_to_exit_s = seconds_since(begin);
   ending.stopped = signals.requests_ > 0;
   kill(-child, SIGKILL);  // the rest of its group; until it is reaped nobody else can have its number
   int status = 0;

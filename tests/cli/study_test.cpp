@@ -171,6 +171,22 @@ TEST_F(study_command, precision_and_budget_end_it) {
   EXPECT_GE(runs("spent").size(), 1U);
 }
 
+TEST_F(study_command, ended_by_its_budget_it_goes_on_with_a_larger_one) {
+  const Arguments command = quick() + Arguments{"--", "sh", "-c", "[ -e quick ] || sleep 1000"};
+  const Arguments options{"--ranks", "1", "--repeat", "2", "--out", "out"};
+  const Outcome spent = study(options + Arguments{"--budget", "0.3"} + command);
+  EXPECT_EQ(spent.exit_code, 4) << spent;
+  EXPECT_THAT(spent.err, AllOf(HasSubstr("the budget is spent; a run of 1 rank had not ended by then"),
+                               HasSubstr("--resume with a larger --budget goes on")));
+  EXPECT_THAT(run_files(), IsEmpty());
+  folder.write("quick", "");
+  EXPECT_EQ(study({"--resume", "--out", "out", "--budget", "60", "--repeat", "3"}).exit_code, 0);
+  EXPECT_EQ(runs().size(), 4U);
+  const json plan = json::parse(read("out/plan.json"));
+  EXPECT_EQ(plan["budget_s"], 60);
+  EXPECT_EQ(plan["repeat"], 3);
+}
+
 TEST_F(study_command, plan_file_says_what_options_may_change) {
   folder.write("plan.json", R"({"ranks": "1..4:x2", "repeat": 2, "warmup": 0, "launcher": "env R={ranks} {command}",
                                 "command": ["true"]})");
@@ -182,7 +198,7 @@ TEST_F(study_command, plan_file_says_what_options_may_change) {
   // The plan that a study keeps is one.
   EXPECT_EQ(study(Arguments{"--plan", "out/plan.json", "--out", "again"}).exit_code, 0);
   EXPECT_EQ(runs("again").size(), 4U);
-  expect_refused(study(Arguments{"--resume", "--out", "out", "--repeat", "3"}), {"repeat (2 before, 3 now)"});
+  expect_refused(study(Arguments{"--resume", "--out", "out", "--repeat", "1"}), {"repeat (2 before, 1 now)"});
   folder.write("wrong.json", R"({"rank": 1})");
   expect_refused(study(Arguments{"--plan", "wrong.json"}), {"--plan", "'rank' is not known"});
   expect_refused(study(Arguments{"--plan", "none.json"}), {"--plan: cannot read 'none.json'"});

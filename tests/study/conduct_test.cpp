@@ -40,7 +40,8 @@ class conducted : public testing::Test {
       return start_command(launcher, {.ranks = point.ranks, .threads = point.threads}, program);
     };
     return {.machine = {.echelon = "/bin/echelon", .start = start},
-            .launch = [this](const CommandLine& line, const Store::Places& places) { return launch(line, places); },
+            .launch = [this](const CommandLine& line, const Store::Places& places,
+                             std::optional<double> most_s) { return launch(line, places, most_s); },
             .stop_asked = [this] { return stop; },
             .utc_now = [this] { return "day " + std::to_string(++days); },
             .host = "here",
@@ -48,10 +49,11 @@ class conducted : public testing::Test {
             .nodes = [](const Point& point) { return point.ranks / 2 + 1; },
             .read_record = read_fake_record};
   }
-  Ending launch(const CommandLine& line, const Store::Places& places) {
+  Ending launch(const CommandLine& line, const Store::Places& places, std::optional<double> most_s) {
     started.push_back(line.argv);
     Ending ending{.launch_to_exit_s = 8 / std::stod(line.argv.at(1)), .cpu_s = 3.5};
     if (on_launch) on_launch(line, places, ending);
+    ending.overran = most_s && ending.launch_to_exit_s > *most_s;
     return ending;
   }
   Conclusion begin() {
@@ -248,6 +250,44 @@ TEST_F(conducted, stop_between_runs_begins_none) {
   EXPECT_TRUE(begin().stopped);
   EXPECT_EQ(runs.size(), 5U);
   EXPECT_EQ(started.size(), 5U);
+}
+
+TEST_F(conducted, run_that_hangs_ends_with_the_budget_and_does_not_count) {
+  plan.budget_s = 100;
+  on_launch = [&](const CommandLine& line, const Store::Places& places, Ending& ending) {
+    std::ofstream{places.out} << "half";
+    if (line.argv[1] == "2" && started.size() > 3) ending.launch_to_exit_s = 1e9;
+  };
+  const Conclusion conclusion = begin();
+  EXPECT_TRUE(conclusion.budget_is_spent);
+  EXPECT_FALSE(conclusion.stopped);
+  EXPECT_EQ(conclusion.overrun, 1U);
+  EXPECT_THAT(conclusion.given_up, IsEmpty());
+  EXPECT_EQ(runs.size(), started.size() - 1);
+  for (const study::Run& run : runs) EXPECT_LT(run.launch_to_exit_s, 100);
+  EXPECT_FALSE(std::filesystem::exists(dir() + "/output/000" + std::to_string(started.size()) + ".out"));
+}
+
+TEST_F(conducted, study_goes_on_with_another_budget_and_more_repetitions) {
+  (void)begin();
+  const std::vector<std::uint64_t> whole = order();
+  for (std::uint64_t budget_s = 1; budget_s < 60; ++budget_s) {
+    std::filesystem::remove_all(dir());
+    plan.repeat = 2;
+    plan.budget_s = static_cast<double>(budget_s);
+    (void)begin();
+    plan.budget_s = 1000;
+    plan.repeat = 3;
+    EXPECT_FALSE(resume().budget_is_spent);
+    EXPECT_EQ(order(), whole) << "after a budget of " << budget_s << " s";
+    EXPECT_EQ(Store::read_plan(dir()), plan) << "the next one goes on with this";
+  }
+  // With a smaller one it ends at once, and loses nothing.
+  plan.budget_s = 2;
+  EXPECT_FALSE(resume().budget_is_spent) << "it had ended before";
+  plan.repeat = 4;
+  EXPECT_TRUE(resume().budget_is_spent);
+  EXPECT_EQ(order(), whole);
 }
 
 TEST_F(conducted, study_that_is_complete_runs_nothing_when_resumed) {

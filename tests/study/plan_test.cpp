@@ -133,6 +133,29 @@ TEST(plan, difference_names_what_changed) {
             "command ('pi --points 1e9' before, 'pi --points 1e8' now)");
 }
 
+TEST(plan, difference_sees_where_words_begin) {
+  Plan now = some_plan();
+  now.command = {"pi", "--points 1e9"};
+  EXPECT_EQ(difference(some_plan(), now), "command ('pi --points 1e9' before, 'pi '--points 1e9'' now)");
+}
+
+TEST(plan, study_may_go_on_with_another_budget_and_more_repetitions_only) {
+  Plan before = some_plan();
+  before.budget_s = 60;
+  Plan now = before;
+  now.budget_s = 30;
+  now.repeat = before.repeat + 1;
+  now.max_repeat = before.max_repeat + 1;
+  EXPECT_EQ(difference_on_resume(before, now), "");
+  now.budget_s.reset();
+  EXPECT_EQ(difference_on_resume(before, now), "");
+  now.repeat = before.repeat - 1;
+  now.max_repeat = before.max_repeat - 1;
+  now.seed = 2;
+  EXPECT_EQ(difference_on_resume(before, now),
+            "repeat (10 before, 9 now), max_repeat (100 before, 99 now), seed (1 before, 2 now)");
+}
+
 TEST(plan, that_cannot_be_is_refused) {
   const auto refused = [](const std::function<void(Plan&)>& change) {
     Plan plan = some_plan();

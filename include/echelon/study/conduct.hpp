@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,8 @@ namespace echelon::study {
 /// What a study needs of the world; tests have a world of their own.
 struct World {
   Machine machine;
-  std::function<Ending(const CommandLine&, const Store::Places&)> launch;
+  /// Ends a run after `most_s`, where there is a budget.
+  std::function<Ending(const CommandLine&, const Store::Places&, std::optional<double> most_s)> launch;
   std::function<bool()> stop_asked;
   std::function<std::string()> utc_now;
   std::string host;
@@ -27,9 +29,10 @@ struct World {
 };
 
 struct Conclusion {
-  bool stopped = false;               ///< before its end
-  bool budget_is_spent = false;       ///< its end
-  std::vector<std::size_t> given_up;  ///< points
+  bool stopped = false;                     ///< before its end
+  bool budget_is_spent = false;             ///< its end
+  std::optional<std::size_t> overrun = {};  ///< point of the run that had not ended by then, and does not count
+  std::vector<std::size_t> given_up;        ///< points
 };
 
 /// Does what is left of a study, each run kept before the next begins. Throws base::UsageError where the runs that the

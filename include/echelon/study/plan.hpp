@@ -56,4 +56,7 @@ void check(const Plan& plan);
 [[nodiscard]] std::string difference(const Plan& before, const Plan& now, std::string_view in_before = "before",
                                      std::string_view in_now = "now");
 
+/// The same, but for what a study that goes on may have anew: another budget, and more runs of a point.
+[[nodiscard]] std::string difference_on_resume(const Plan& before, const Plan& now);
+
 }  // namespace echelon::study
