@@ -178,6 +178,7 @@ ExitCode run(const StudyCommand& command) {
   study::Store store = goes_on ? study::Store::resume(command.out, command.plan, report::from_json)
                                : study::Store::create(command.out, command.plan);
   for (const std::string& note : store.notes()) tell("note: " + note);
+  const std::size_t runs_before = store.runs().size();
   StudyWatcher watcher{command.guess_s, command.quiet};
   const study::World world{
       .machine = this_machine(),
@@ -192,6 +193,7 @@ ExitCode run(const StudyCommand& command) {
       .nodes = [](const study::Point& point) { return launch::nodes_for(point.ranks, point.threads); },
       .read_record = report::from_json,
       .progress = [&](const Schedule& schedule) { watcher.update(schedule); },
+      .failed = [&](const study::Run& ended, bool given_up) { watcher.tell_failure(ended, given_up); },
   };
   const study::Conclusion conclusion = [&] {
     try {
@@ -207,7 +209,7 @@ ExitCode run(const StudyCommand& command) {
     tell_study_stopped(store.runs(), command.out);
     return ExitCode::resumable;
   }
-  return conclude_study(command.plan, store.runs(), conclusion, command.out, command.quiet);
+  return conclude_study(command.plan, store.runs(), runs_before, conclusion, command.out, command.quiet);
 }
 
 ExitCode run_or_refuse(const StudyCommand& command) {
@@ -293,8 +295,10 @@ void add_study(CLI::App& program, Command& chosen) {
                 [](Plan& plan, const std::string& text) { plan.precision = base::parse_percent(text) / 100; });
   add_plan_count("--max-repeat", "The most runs of a point, with --precision [100]", 1,
                  [](Plan& plan, std::uint64_t n) { plan.max_repeat = n; });
-  add_plan_text("--budget", "TIME", "Time of all runs together (90, 30m, 2h): blocks begin while they are expected to fit, and then no run goes on",
-                [](Plan& plan, const std::string& text) { plan.budget_s = base::parse_seconds(text); });
+  add_plan_text(
+      "--budget", "TIME",
+      "Time of all runs together (90, 30m, 2h): blocks begin while they are expected to fit, and then no run goes on",
+      [](Plan& plan, const std::string& text) { plan.budget_s = base::parse_seconds(text); });
   add_plan_count("--warmup", "Runs of each point that come first and do not count [1]", 0,
                  [](Plan& plan, std::uint64_t n) { plan.warmup = n; });
   add_plan_text("--weak", "FUNCTION", "Weak scaling: the work by p, the processors, as in '1e8*p'; put where {} is",

@@ -124,6 +124,7 @@ Conclusion conduct(const Plan& plan, Store& store, const World& world) {
     const Result result = result_of(run);
     store.add(std::move(run));
     schedule.finish(result);
+    if (!result.succeeded) world.failed(store.runs().back(), schedule.states()[task->point].given_up);
     world.progress(schedule);
   }
   conclusion.budget_is_spent = schedule.budget_is_spent();

@@ -212,7 +212,10 @@ TEST_F(study_command, failing_points_are_named_with_their_error) {
   EXPECT_THAT(
       some.out,
       ContainsRegex("run [0-9]+, 2 ranks, .*again, on .*: ended with status 5 .output/000[0-9].err.: it hurts"));
-  EXPECT_THAT(some.err, HasSubstr("2 ranks: given up after two failures in a row"));
+  EXPECT_THAT(some.err, ContainsRegex("run [0-9]+ .2 ranks. failed: ended with status 5 .*: it hurts\n"
+                                      "echelon: run [0-9]+ .2 ranks, again. failed: .*\n"
+                                      "echelon: 2 ranks: given up after two failures in a row\n(.*\n)*"
+                                      "echelon: given up: 2 ranks\n"));
   EXPECT_EQ(runs("some").size(), 2U * 3 + 2);
   const Outcome all = study(Arguments{"--ranks", "1,2", "--out", "all", "--", "pi", "--pionts", "1e6"});
   EXPECT_EQ(all.exit_code, 4) << all;

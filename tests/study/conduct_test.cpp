@@ -47,7 +47,11 @@ class conducted : public testing::Test {
             .host = "here",
             .cpus_allowed = 2,
             .nodes = [](const Point& point) { return point.ranks / 2 + 1; },
-            .read_record = read_fake_record};
+            .read_record = read_fake_record,
+            .failed =
+                [this](const study::Run& run, bool given_up) {
+                  failures.push_back({run.seq, given_up});
+                }};
   }
   Ending launch(const CommandLine& line, const Store::Places& places, std::optional<double> most_s) {
     started.push_back(line.argv);
@@ -81,6 +85,7 @@ class conducted : public testing::Test {
   std::function<void(const CommandLine&, const Store::Places&, Ending&)> on_launch;
   std::vector<std::vector<std::string>> started;
   std::vector<study::Run> runs;
+  std::vector<std::pair<std::uint64_t, bool>> failures;  // as they were told
 };
 
 TEST_F(conducted, study_keeps_every_run_with_all_that_was_measured) {
@@ -134,14 +139,20 @@ TEST_F(conducted, record_that_cannot_be_read_or_a_workloads_that_is_missing_is_a
 }
 
 TEST_F(conducted, failing_runs_are_kept_with_their_error_and_named) {
-  on_launch = [](const CommandLine& line, const Store::Places& places, Ending& ending) {
+  std::size_t told = 0;
+  on_launch = [&](const CommandLine& line, const Store::Places& places, Ending& ending) {
     if (line.argv[1] != "2") return;
+    told = failures.size();
     std::ofstream{places.err} << std::string(5000, 'x') << "\nwarning: of no use\nsolver: no such option --pionts\n";
     ending.exit_code = 2;
   };
   const Conclusion conclusion = begin();
   EXPECT_THAT(conclusion.given_up, ElementsAre(1U));
   EXPECT_EQ(runs.size(), 2U + 2 * 4);
+  EXPECT_EQ(told, 1U) << "once the second attempt began, the first was told";
+  ASSERT_EQ(failures.size(), 2U);
+  EXPECT_FALSE(failures[0].second);
+  EXPECT_EQ(failures[1], std::pair(failures[0].first + 1, true));
   int failed = 0;
   for (const study::Run& run : runs) {
     if (run.ranks != 2) continue;

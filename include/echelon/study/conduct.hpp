@@ -26,6 +26,8 @@ struct World {
   ReadRecord read_record;
   /// After every run, and once before the first.
   std::function<void(const Schedule&)> progress = [](const Schedule&) {};
+  /// After a run that failed, before progress.
+  std::function<void(const Run&, bool given_up)> failed = [](const Run&, bool) {};
 };
 
 struct Conclusion {
