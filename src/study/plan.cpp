@@ -9,6 +9,7 @@
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
+#include <echelon/analysis/median.hpp>
 #include <echelon/base/error.hpp>
 #include <echelon/base/number.hpp>
 #include <echelon/study/command_line.hpp>
@@ -177,7 +178,13 @@ void check(const Plan& plan) {
   if (plan.repeat == 0) throw UsageError("--repeat: '0' is too small; give a whole number from 1 on");
   if (plan.max_repeat == 0) throw UsageError("--max-repeat: '0' is too small; give a whole number from 1 on");
   if (plan.precision && !(*plan.precision > 0 && *plan.precision < 1)) {
-    throw UsageError("--precision: give a part between 0 and 100 %, as in 2%");
+    throw UsageError("--precision: give more than 0 and less than 100 %, as in 2%");
+  }
+  if (plan.precision && !analysis::median_bounds(plan.max_repeat)) {
+    throw UsageError(
+        fmt::format("--max-repeat: with {} runs no median has an interval, which --precision is about; "
+                    "give 6 or more",
+                    plan.max_repeat));
   }
   if (plan.budget_s && !(*plan.budget_s > 0 && std::isfinite(*plan.budget_s))) {
     throw UsageError("--budget: give a time above 0, as in 30m");

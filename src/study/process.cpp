@@ -54,9 +54,15 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return found;
 }
 
+/// Why a program cannot be started, as its process tells its parent.
+struct StartError {
+  int why = 0;
+  bool is_folder = false;  ///< it cannot be started in there
+};
+
 /// In the child, where only what is safe after fork() may be called. Returns where the program cannot be started.
-void become(char* const* argv, char* const* envp, const char* folder, int out, int err, const sigset_t& mask,
-            pid_t parent) {
+StartError become(char* const* argv, char* const* envp, const char* folder, int out, int err, const sigset_t& mask,
+                  pid_t parent) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != parent) _exit(127);  // it died before the line above
@@ -64,9 +70,10 @@ void become(char* const* argv, char* const* envp, const char* folder, int out, i
   dup2(input, STDIN_FILENO);
   dup2(out, STDOUT_FILENO);
   dup2(err, STDERR_FILENO);
-  if (*folder != '\0' && chdir(folder) != 0) return;
+  if (*folder != '\0' && chdir(folder) != 0) return {errno, true};
   sigprocmask(SIG_SETMASK, &mask, nullptr);
   execvpe(argv[0], argv, envp);
+  return {errno, false};
 }
 
 double seconds(const timeval& time) {
@@ -129,25 +136,26 @@ Ending run_process(const CommandLine& line, const std::string& out_file, const s
   const std::vector<char*> envp = pointers(entries);
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("cannot make a pipe");
-  const base::Descriptor start_error{ends[0]};
+  const base::Descriptor from_child{ends[0]};
   const pid_t parent = getpid();
   const Clock::time_point begin = Clock::now();
   const pid_t child = fork();
   if (child == 0) {
-    become(argv.data(), envp.data(), line.folder.c_str(), out.get(), err.get(), signals.before_, parent);
-    const int why = errno;
-    (void)!write(ends[1], &why, sizeof(why));
+    const StartError error =
+        become(argv.data(), envp.data(), line.folder.c_str(), out.get(), err.get(), signals.before_, parent);
+    (void)!write(ends[1], &error, sizeof(error));
     _exit(127);
   }
   close(ends[1]);
   if (child < 0) throw std::runtime_error("cannot start a process");
   setpgid(child, child);  // by both, since nobody knows which of the two comes first
-  int why = 0;
+  StartError error;
   ssize_t told = 0;
-  while ((told = read(start_error.get(), &why, sizeof(why))) < 0 && errno == EINTR) {
+  while ((told = read(from_child.get(), &error, sizeof(error))) < 0 && errno == EINTR) {
   }
-  if (told == sizeof(why)) {
-    ending.start_error = fmt::format("cannot start '{}': {}", line.argv.front(), std::strerror(why));
+  if (told == sizeof(error)) {
+    ending.start_error = fmt::format("cannot {} '{}': {}", error.is_folder ? "enter the folder" : "start",
+                                     error.is_folder ? line.folder : line.argv.front(), std::strerror(error.why));
   }
 
   std::optional<Clock::time_point> kill_at;

@@ -200,6 +200,8 @@ TEST_F(study_command, plan_file_says_what_options_may_change) {
   EXPECT_EQ(runs("again").size(), 4U);
   expect_refused(study(Arguments{"--resume", "--out", "out", "--repeat", "1"}), {"repeat (2 before, 1 now)"});
   folder.write("wrong.json", R"({"rank": 1})");
+  folder.write("elsewhere.json", R"({"folder": "/nonexistent", "command": ["true"]})");
+  expect_refused(study(Arguments{"--plan", "elsewhere.json"}), {"the folder '/nonexistent'", "is not there"});
   expect_refused(study(Arguments{"--plan", "wrong.json"}), {"--plan", "'rank' is not known"});
   expect_refused(study(Arguments{"--plan", "none.json"}), {"--plan: cannot read 'none.json'"});
 }
@@ -231,7 +233,15 @@ TEST_F(study_command, what_cannot_be_is_refused_in_one_line) {
   expect_refused(study(Arguments{"--ranks", "1,x"} + pi), {"--ranks", "'x' is not a number"});
   expect_refused(study(Arguments{"--repeat", "0"} + pi), {"--repeat"});
   expect_refused(study(Arguments{"--repeat", "3", "--precision", "2%"} + pi), {"--repeat", "--precision"});
-  expect_refused(study(Arguments{"--precision", "2"} + pi), {"--precision", "150%"});
+  expect_refused(study(Arguments{"--precision", "2"} + pi), {"--precision", "'2' is not a percentage", "5%"});
+  expect_refused(study(Arguments{"--precision", "150%"} + pi), {"--precision", "less than 100 %"});
+  expect_refused(study(Arguments{"--precision", "2%", "--max-repeat", "3"} + pi), {"--max-repeat", "give 6 or more"});
+  expect_refused(study(Arguments{"--max-repeat", "9"} + pi), {"--max-repeat: it is for --precision"});
+  expect_refused(study(Arguments{"--ranks", "1", "--ranks", "2"} + pi), {"--ranks", "see echelon study --help"});
+  expect_refused(study(Arguments{"--weak", "", "--", "pi", "--points", "{}"}), {"--weak", "empty"});
+  expect_refused(study(Arguments{"--", "./\xff"}), {"COMMAND", "not UTF-8"});
+  expect_refused(study(Arguments{"--", "/etc/passwd"}), {"COMMAND: '/etc/passwd' is not executable"});
+  expect_refused(study(Arguments{"--", "/etc"}), {"COMMAND: '/etc' is not executable"});
   expect_refused(study(Arguments{"--budget", "soon"} + pi), {"--budget", "'soon' is not a time"});
   expect_refused(study(Arguments{"--baseline", "3"} + pi), {"--baseline: 3 is not one of the ranks"});
   expect_refused(study(Arguments{"--weak", "1e8*q", "--", "pi", "--points", "{}"}), {"--weak", "q"});

@@ -167,6 +167,14 @@ TEST(plan, that_cannot_be_is_refused) {
   EXPECT_THAT(refused([](Plan& p) { p.threads = {}; }), HasSubstr("--threads: there are none"));
   EXPECT_THAT(refused([](Plan& p) { p.baseline = 3; }), HasSubstr("--baseline: 3 is not one of the ranks"));
   EXPECT_THAT(refused([](Plan& p) { p.precision = 0; }), HasSubstr("--precision"));
+  const auto precise = [&](std::uint64_t max_repeat) {
+    return refused([&](Plan& p) {
+      p.precision = 0.02;
+      p.max_repeat = max_repeat;
+    });
+  };
+  EXPECT_THAT(precise(5), HasSubstr("--max-repeat: with 5 runs no median has an interval"));
+  EXPECT_EQ(precise(6), "(not refused)");
   EXPECT_THAT(refused([](Plan& p) { p.budget_s = 0; }), HasSubstr("--budget"));
   EXPECT_THAT(refused([](Plan& p) { p.command = {}; }), HasSubstr("COMMAND"));
   EXPECT_THAT(refused([](Plan& p) { p.weak = "1e8*p"; }), HasSubstr("--weak: the command has no {}"));
@@ -181,6 +189,29 @@ TEST(plan, that_cannot_be_is_refused) {
   EXPECT_THAT(refused([](Plan& p) { p.launcher = "x\xff {ranks} {command}"; }), HasSubstr("--launcher: "));
   EXPECT_THAT(refused([](Plan& p) { p.folder = "/tmp/\xff"; }), HasSubstr("the folder that runs are started in"));
   EXPECT_THAT(refused([](Plan& p) { p.command = {"queue"}; }), HasSubstr("--threads: queue has no threads"));
+  EXPECT_THAT(refused([](Plan& p) {
+                p.weak = "1e7*sqrt(p)";
+                p.command = {"pi", "--points", "{}"};
+              }),
+              AllOf(HasSubstr("'1e7*sqrt(p)' is 14142135.623731 with p = 2, and pi takes whole numbers"),
+                    HasSubstr("give rint(1e7*sqrt(p))")));
+  EXPECT_EQ(refused([](Plan& p) {
+              p.weak = "rint(1e7*sqrt(p))";
+              p.command = {"pi", "--points={}"};
+            }),
+            "(not refused)");
+  EXPECT_EQ(refused([](Plan& p) {
+              p.weak = "1e7*sqrt(p)";
+              p.command = {"./solver", "{}"};
+            }),
+            "(not refused)");
+  EXPECT_THAT(refused([](Plan& p) { p.command = {"fill", "--out", "x.npy"}; }), HasSubstr("add --force"));
+  EXPECT_EQ(refused([](Plan& p) { p.command = {"fill", "--force", "--out", "x.npy"}; }), "(not refused)");
+  EXPECT_THAT(refused([](Plan& p) {
+                p.threads = {1};
+                p.command = {"log", "run.log"};
+              }),
+              HasSubstr("COMMAND: log would find its file there from the second run on; add --force"));
   EXPECT_THAT(refused([](Plan& p) { p.command = {"pi", "-n", "2"}; }), HasSubstr("-n is the study's"));
   EXPECT_THAT(refused([](Plan& p) { p.command = {"pi", "--json=x"}; }), HasSubstr("--json is the study's"));
 }

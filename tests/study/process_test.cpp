@@ -65,7 +65,8 @@ TEST_F(process, signal_that_ends_it_is_told) { EXPECT_EQ(shell("kill -SEGV $$").
 TEST_F(process, that_cannot_be_started_says_why) {
   const Ending ending = run({.argv = {"/nonexistent/program"}});
   EXPECT_THAT(ending.start_error, HasSubstr("cannot start '/nonexistent/program': No such file"));
-  EXPECT_THAT(run({.argv = {"true"}, .folder = "/nonexistent"}).start_error, HasSubstr("cannot start 'true'"));
+  EXPECT_EQ(run({.argv = {"true"}, .folder = "/nonexistent"}).start_error,
+            "cannot enter the folder '/nonexistent': No such file or directory");
 }
 
 TEST_F(process, leaves_nothing_behind) {
