@@ -212,6 +212,7 @@ ExitCode run(const StudyCommand& command) {
       .host = measure::host_name(),
       .cpus_allowed = measure::usable_cpus(),
       .nodes = [](const study::Point& point) { return launch::nodes_for(point.ranks, point.threads); },
+      .allocation = measure::slurm_nodes(),
       .read_record = report::from_json,
       .progress = [&](const Schedule& schedule) { watcher.update(schedule); },
       .failed = [&](const study::Run& ended, bool given_up) { watcher.tell_failure(ended, given_up); },

@@ -58,7 +58,8 @@ Run make_run(const Task& task, const Point& point, const CommandLine& line, cons
           .signal = ending.signal,
           .host = world.host,
           .cpus_allowed = line.cpu_is_known ? world.cpus_allowed : 0,
-          .nodes = world.nodes(point)};
+          .nodes = world.nodes(point),
+          .allocation = world.allocation};
   if (!ending.start_error.empty() || ending.exit_code != 0 || ending.signal != 0) {
     const std::string words = last_words(places.err);
     run.error = how_it_ended(ending);

@@ -86,7 +86,8 @@ TEST_F(report, bad_file_among_good_ones_is_named) {
 TEST_F(report, folder_without_a_study_and_records_beside_one_are_named) {
   std::filesystem::create_directory(folder_.path() / "s1");
   expect_refused(run({"s1"}), {"'s1' has no study; give a folder that echelon study wrote"});
-  expect_refused(run({"s1", "pi-1.json"}), {"'pi-1.json' is no folder: studies and records make no report together"});
+  folder_.write("s2/plan.json", "{}");
+  expect_refused(run({"s2", "pi-1.json"}), {"'pi-1.json' is no folder: studies and records make no report together"});
 }
 
 TEST_F(report, records_of_different_work_are_refused) {

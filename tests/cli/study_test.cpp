@@ -314,6 +314,7 @@ TEST_F(study_command, within_slurm_programs_are_started_by_srun) {
   options.environment["PATH"] = (folder.path() / "bin").string() + ":" + std::getenv("PATH");
   options.environment["SLURM_JOB_ID"] = "1";
   options.environment["SLURM_JOB_CPUS_PER_NODE"] = "4(x2)";
+  options.environment["SLURM_JOB_NODELIST"] = "node[08-09]";
   const Outcome outcome = run_echelon({"study", "--ranks", "1,3", "--threads", "2", "--repeat", "1", "--warmup", "0",
                                        "--out", "out", "--", "sh", "-c", "echo $OMP_NUM_THREADS"},
                                       options);
@@ -325,6 +326,7 @@ TEST_F(study_command, within_slurm_programs_are_started_by_srun) {
                     "--kill-on-bad-exit=1", "--quit-on-interrupt", ranks == "1" ? "--nodes=1" : "--nodes=2",
                     "--distribution=block,Pack", "--cpu-bind=cores", "sh", "-c", "echo $OMP_NUM_THREADS"}));
     EXPECT_TRUE(run["cpu_s"].is_null()) << "it is on other nodes";
+    EXPECT_EQ(run["allocation"], json({"node08", "node09"}));
     EXPECT_EQ(read("out/output/000" + std::to_string(run["seq"].get<int>()) + ".out"),
               ranks == "1" ? "2\n" : "2\n2\n2\n");
   }

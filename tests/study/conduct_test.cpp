@@ -47,6 +47,7 @@ class conducted : public testing::Test {
             .host = "here",
             .cpus_allowed = 2,
             .nodes = [](const Point& point) { return point.ranks / 2 + 1; },
+            .allocation = {"node1", "node2"},
             .read_record = read_fake_record,
             .failed =
                 [this](const study::Run& run, bool given_up) {
@@ -106,6 +107,7 @@ TEST_F(conducted, study_keeps_every_run_with_all_that_was_measured) {
     EXPECT_EQ(run.warmup, at < 3);
     EXPECT_EQ(run.started_at, "day " + std::to_string(at + 1));
     EXPECT_EQ(run.host, "here");
+    EXPECT_THAT(run.allocation, ElementsAre("node1", "node2"));
   }
 }
 

@@ -90,6 +90,7 @@ TEST_F(store, runs_are_there_again) {
     failed.attempt = 2;
     failed.warmup = true;
     failed.cpu_s.reset();
+    failed.allocation = {"node1", "node2"};
     failed.record_json.clear();
     failed.record.reset();
     made.add(failed);
@@ -116,6 +117,9 @@ TEST_F(store, runs_are_there_again) {
   EXPECT_TRUE(second.warmup);
   EXPECT_FALSE(second.cpu_s);
   EXPECT_FALSE(second.succeeded());
+  EXPECT_THAT(second.allocation, ElementsAre("node1", "node2"));
+  EXPECT_THAT(first.allocation, IsEmpty());
+  EXPECT_THAT(text_of("runs/0001.json"), testing::Not(HasSubstr("allocation"))) << "as runs of before have none";
   EXPECT_EQ(Store::read_plan(dir()), plan());
 }
 

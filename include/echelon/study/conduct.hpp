@@ -23,6 +23,7 @@ struct World {
   std::uint64_t cpus_allowed = 0;  ///< on this host
   /// How many nodes the ranks of a point are on.
   std::function<std::uint64_t(const Point&)> nodes = [](const Point&) { return 1; };
+  std::vector<std::string> allocation = {};  ///< names of nodes
   ReadRecord read_record;
   /// After every run, and once before the first.
   std::function<void(const Schedule&)> progress = [](const Schedule&) {};
