@@ -110,7 +110,7 @@ double parse_percent(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
   if (error != std::errc{} || value <= 0 || !std::isfinite(value) ||
       std::string_view(end, text.data() + text.size()) != "%") {
-    throw UsageError("'" + std::string{text} + "' is not a part above 0; give one as in 150%");
+    throw UsageError("'" + std::string{text} + "' is not a percentage above 0; give one with its sign, as in 5%");
   }
   return value;
 }

@@ -78,7 +78,8 @@ std::string parse_complaint(CLI::App& program, const CLI::ParseError& error) {
     return fmt::format("'{}' is not a command; give one of {}; see echelon --help", program.remaining().front(),
                        commands);
   }
-  const bool about_ranks = std::string_view{error.what()}.starts_with("--ranks");
+  const bool about_ranks = std::string_view{error.what()}.starts_with("--ranks") && !chosen.empty() &&
+                           chosen.front()->get_option_no_throw("--ranks") == nullptr;
   const std::string help =
       chosen.empty() || about_ranks ? "echelon --help" : "echelon " + chosen.front()->get_name() + " --help";
   return fmt::format("{}; see {}", error.what(), help);

@@ -96,7 +96,20 @@ base::ExitCode report_study(const std::vector<std::string>& folders, std::string
 }
 
 base::ExitCode run(const ReportCommand& command) {
-  const bool is_study = std::ranges::any_of(command.paths, study::Store::has_study);
+  const auto is_folder = [](const std::string& path) { return std::filesystem::is_directory(path); };
+  const bool is_study = std::ranges::any_of(command.paths, is_folder);
+  if (is_study) {
+    for (const std::string& path : command.paths) {
+      if (!is_folder(path) || study::Store::has_study(path)) continue;
+      throw base::UsageError(
+          fmt::format("'{}' has no study; give a folder that echelon study wrote, or files that --json wrote", path));
+    }
+    const auto other = std::ranges::find_if_not(command.paths, is_folder);
+    if (other != command.paths.end()) {
+      throw base::UsageError(
+          fmt::format("'{}' is no folder: studies and records make no report together; give either of them", *other));
+    }
+  }
   if (!is_study) {
     for (const auto& [option, is_given] :
          {std::pair{"--out", !command.out.empty()}, std::pair{"--beside", !command.beside.empty()}}) {

@@ -76,24 +76,41 @@ Plan read_plan_file(const std::string& path) {
   }
 }
 
+/// What runs are started in.
+void check_folder(const Plan& plan) {
+  std::error_code ignored;
+  if (fs::is_directory(plan.folder, ignored)) return;
+  throw UsageError(fmt::format(
+      "the folder '{}', in which the plan starts runs, is not there; make it, or change it in the plan", plan.folder));
+}
+
+enum class Found { nothing, something, program };
+
+Found look_at(const fs::path& path) {
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return Found::nothing;
+  return fs::is_regular_file(path, ignored) && access(path.c_str(), X_OK) == 0 ? Found::program : Found::something;
+}
+
 /// A program that cannot be found would fail at every point, and twice.
 void check_program(const Plan& plan) {
   if (study::is_own_workload(plan) || plan.launcher.find("{command}") != std::string::npos) return;
   const std::string& program = plan.command.front();
-  const auto can_run = [](const fs::path& path) {
-    std::error_code ignored;
-    return fs::is_regular_file(path, ignored) && access(path.c_str(), X_OK) == 0;
-  };
-  bool found = false;
-  if (program.find('/') != std::string::npos || program.find('{') != std::string::npos) {
-    found = program.find('{') != std::string::npos || can_run(fs::path{plan.folder} / program);
+  if (program.find('{') != std::string::npos) return;
+  Found found = Found::nothing;
+  if (program.find('/') != std::string::npos) {
+    found = look_at(fs::path{plan.folder} / program);
   } else {
     std::istringstream folders{measure::environment("PATH").value_or("")};
-    for (std::string folder; !found && std::getline(folders, folder, ':');) {
-      found = can_run((folder.empty() ? fs::path{"."} : fs::path{folder}) / program);
+    for (std::string folder; found != Found::program && std::getline(folders, folder, ':');) {
+      found = std::max(found, look_at((folder.empty() ? fs::path{"."} : fs::path{folder}) / program));
     }
   }
-  if (!found) {
+  if (found == Found::something) {
+    throw UsageError(
+        fmt::format("COMMAND: '{}' is not executable; give a program (chmod +x makes a script one)", program));
+  }
+  if (found == Found::nothing) {
     throw UsageError(fmt::format(
         "COMMAND: there is no program '{}'; give one, or a workload: pi, fill, queue, counter, log, map", program));
   }
@@ -124,7 +141,11 @@ void settle(StudyCommand& command) {
   }
   for (const auto& change : command.changes) change(plan);
   if (!command.words.empty()) plan.command = command.words;
+  if (command.says_max_repeat && !plan.precision) {
+    throw UsageError("--max-repeat: it is for --precision; give that too, or --repeat instead");
+  }
   study::check(plan);
+  check_folder(plan);
   check_program(plan);
   command.plan = std::move(plan);
   if (command.out.empty()) command.out = default_folder();
@@ -180,20 +201,23 @@ ExitCode run(const StudyCommand& command) {
   study::Store store = goes_on ? study::Store::resume(command.out, command.plan, report::from_json)
                                : study::Store::create(command.out, command.plan);
   for (const std::string& note : store.notes()) tell("note: " + note);
+  const std::size_t runs_before = store.runs().size();
   StudyWatcher watcher{command.guess_s, command.quiet};
   const study::World world{
       .machine = this_machine(),
       .launch =
-          [&](const study::CommandLine& line, const study::Store::Places& places) {
-            return study::run_process(line, places.out, places.err, signals, [&] { watcher.tick(); });
+          [&](const study::CommandLine& line, const study::Store::Places& places, std::optional<double> most_s) {
+            return study::run_process(line, places.out, places.err, most_s, signals, [&] { watcher.tick(); });
           },
       .stop_asked = [&] { return signals.asked(); },
       .utc_now = measure::utc_now,
       .host = measure::host_name(),
       .cpus_allowed = measure::usable_cpus(),
       .nodes = [](const study::Point& point) { return launch::nodes_for(point.ranks, point.threads); },
+      .allocation = measure::slurm_nodes(),
       .read_record = report::from_json,
       .progress = [&](const Schedule& schedule) { watcher.update(schedule); },
+      .failed = [&](const study::Run& ended, bool given_up) { watcher.tell_failure(ended, given_up); },
   };
   const study::Conclusion conclusion = [&] {
     try {
@@ -209,7 +233,7 @@ ExitCode run(const StudyCommand& command) {
     tell_study_stopped(store.runs(), command.out);
     return ExitCode::resumable;
   }
-  return conclude_study(command.plan, store.runs(), conclusion, command.out, command.quiet);
+  return conclude_study(command.plan, store.runs(), runs_before, conclusion, command.out, command.quiet);
 }
 
 ExitCode run_or_refuse(const StudyCommand& command) {
@@ -235,7 +259,10 @@ void add_study(CLI::App& program, Command& chosen) {
       "writes\n"
       "a record to the file that ECHELON_RECORD names. {ranks} and {threads} in COMMAND are replaced, with --weak {} "
       "too;\n"
-      "OMP_NUM_THREADS is set.\n\n"
+      "OMP_NUM_THREADS is set. The FUNCTION of --weak has p, ranks and threads, + - * / ^ and ( ), sqrt, log2, min, "
+      "max "
+      "...;\n"
+      "rint makes it whole, as Echelon's workloads want it.\n\n"
       "LIST is numbers and ranges: 1,2,4,8 or 1-4 or 1..64:x2 or 12..48:+12. Every number of ranks is run with every\n"
       "number of threads. Runs come in blocks: in each, every point has one run, in random order; so what changes on "
       "the\n"
@@ -246,7 +273,8 @@ void add_study(CLI::App& program, Command& chosen) {
       "'mpiexec -n {ranks} -ppn 4 {command}'.\n\n"
       "DIR keeps plan.json, runs/NNNN.json (each on the disk before the next run begins) and output/. INT, TERM and\n"
       "USR1 stop a study, and the exit status is 75; whatever stopped it, --resume goes on, and begins where there is\n"
-      "nothing yet. A plan file has the members of plan.json, all of which may be left out.\n"
+      "nothing yet. It takes another --budget, for all runs from the first on (a smaller one ends the study earlier),\n"
+      "and a larger --repeat or --max-repeat. A plan file has the members of plan.json, all of which may be left out.\n"
       "Exit status: 0 every point has its runs, 2 usage, 3 some points failed or have none, 4 broken or no run "
       "succeeded,\n"
       "75 stopped.\n\n"
@@ -294,12 +322,18 @@ void add_study(CLI::App& program, Command& chosen) {
                 [](Plan& plan, const std::string& text) { plan.precision = base::parse_percent(text) / 100; });
   add_plan_count("--max-repeat", "The most runs of a point, with --precision [100]", 1,
                  [](Plan& plan, std::uint64_t n) { plan.max_repeat = n; });
-  add_plan_text("--budget", "TIME", "Begin no more blocks than so much time of runs allows (90, 30m, 2h)",
-                [](Plan& plan, const std::string& text) { plan.budget_s = base::parse_seconds(text); });
+  add_plan_text(
+      "--budget", "TIME",
+      "Time of all runs together (90, 30m, 2h): blocks begin while they are expected to fit, and then no run goes on",
+      [](Plan& plan, const std::string& text) { plan.budget_s = base::parse_seconds(text); });
   add_plan_count("--warmup", "Runs of each point that come first and do not count [1]", 0,
                  [](Plan& plan, std::uint64_t n) { plan.warmup = n; });
-  add_plan_text("--weak", "FUNCTION", "Weak scaling: the work by p, the processors, as in '1e8*p'; put where {} is",
-                [](Plan& plan, const std::string& text) { plan.weak = text; });
+  add_plan_text("--weak", "FUNCTION",
+                "Weak scaling: the work by p = ranks * threads, as in '1e8*p' or 'rint(1e8*sqrt(p))'; put where {} is",
+                [](Plan& plan, const std::string& text) {
+                  if (text.empty()) throw UsageError("it is empty; give a function of p, as in '1e8*p'");
+                  plan.weak = text;
+                });
   add_plan_count("--baseline", "Ranks that speedup is against [the smallest point]", 1,
                  [](Plan& plan, std::uint64_t n) { plan.baseline = n; });
   add_plan_text("--launcher", "auto|mpirun|srun|TEMPLATE", "What starts ranks [auto]",

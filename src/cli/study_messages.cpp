@@ -1,6 +1,7 @@
 #include "study_messages.hpp"
 
 #include <algorithm>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -28,12 +29,9 @@ std::string cost_text(const study::Cost& cost) {
                      report::time_text(cost.wall_s), cost.core_hours);
 }
 
-void tell_failures(const std::vector<study::Run>& runs) {
-  for (const study::Run& run : runs) {
-    if (run.succeeded()) continue;
-    tell(fmt::format("run {} ({}{}) failed: {}", run.seq, label({run.ranks, run.threads}),
-                     run.attempt == 2 ? ", again" : "", run.error));
-  }
+std::string failure_text(const study::Run& run) {
+  return fmt::format("run {} ({}{}) failed: {}", run.seq, label({run.ranks, run.threads}),
+                     run.attempt == 2 ? ", again" : "", run.error);
 }
 
 /// Points, as in "4 ranks, 8 ranks".
@@ -49,10 +47,19 @@ std::string labels(const std::vector<analysis::StudyPoint>& points, Condition ho
 /// Says what is not as it was to be. False: some points failed, or have no run.
 bool tell_shortcomings(const Plan& plan, const std::vector<analysis::StudyPoint>& points,
                        const study::Conclusion& conclusion) {
-  if (conclusion.budget_is_spent) tell("note: the budget is spent; the study ends here");
-  for (const std::size_t point : conclusion.given_up) {
-    tell(fmt::format("{}: given up after two failures in a row", label(study::points(plan)[point])));
+  if (conclusion.budget_is_spent) {
+    std::string note = "note: the budget is spent; ";
+    if (conclusion.overrun) {
+      note += fmt::format("a run of {} had not ended by then and does not count; ",
+                          label(study::points(plan)[*conclusion.overrun]));
+    }
+    tell(note + "the study ends here, and --resume with a larger --budget goes on");
   }
+  std::string given_up;
+  for (const std::size_t point : conclusion.given_up) {
+    given_up += (given_up.empty() ? "" : ", ") + label(study::points(plan)[point]);
+  }
+  if (!given_up.empty()) tell("given up: " + given_up);
   const std::string unmeasured = labels(points, [](const analysis::StudyPoint& point) { return point.runs.empty(); });
   if (conclusion.given_up.empty() && !unmeasured.empty()) tell("no measured run: " + unmeasured);
   return conclusion.given_up.empty() && unmeasured.empty();
@@ -114,12 +121,18 @@ void StudyWatcher::tick() {
   line_.update(text);
 }
 
+void StudyWatcher::tell_failure(const study::Run& run, bool given_up) {
+  line_.clear();
+  tell(failure_text(run));
+  if (given_up) tell(label({run.ranks, run.threads}) + ": given up after two failures in a row");
+}
+
 void tell_study_stopped(const std::vector<study::Run>& runs, const std::string& out) {
   tell(fmt::format("stopped after {}; go on with: echelon study --resume --out {}", plural(runs.size(), "run"), out));
 }
 
-ExitCode conclude_study(const Plan& plan, const std::vector<study::Run>& runs, const study::Conclusion& conclusion,
-                        const std::string& out, bool quiet) {
+ExitCode conclude_study(const Plan& plan, const std::vector<study::Run>& runs, std::size_t runs_before,
+                        const study::Conclusion& conclusion, const std::string& out, bool quiet) {
   const report::StudyView view = study_view(plan, runs);
   const std::vector<analysis::StudyPoint>& points = view.points;
   const bool any = std::ranges::any_of(points, [](const auto& point) { return !point.runs.empty(); });
@@ -127,7 +140,9 @@ ExitCode conclude_study(const Plan& plan, const std::vector<study::Run>& runs, c
   if (any && !quiet) {
     report::write_output("-", report::study_text(view) + "\n");
   } else {
-    tell_failures(runs);
+    for (const study::Run& run : std::span{runs}.first(runs_before)) {
+      if (!run.succeeded()) tell(failure_text(run));
+    }
   }
   const bool is_whole = tell_shortcomings(plan, points, conclusion);
   const std::string folder = out + "/report";

@@ -24,6 +24,7 @@ class StudyWatcher {
   void update(const study::Schedule& schedule);
   /// About a second has gone by.
   void tick();
+  void tell_failure(const study::Run& run, bool given_up);
   void clear() { line_.clear(); }
 
  private:
@@ -40,8 +41,10 @@ class StudyWatcher {
 /// A study that is to be resumed.
 void tell_study_stopped(const std::vector<study::Run>& runs, const std::string& out);
 
-/// Shows what a study has found, and what went wrong; the exit code follows.
+/// Shows what a study has found, and what went wrong; the exit code follows. The first `runs_before` runs were there
+/// before: what failed of the others is told already.
 [[nodiscard]] base::ExitCode conclude_study(const study::Plan& plan, const std::vector<study::Run>& runs,
-                                            const study::Conclusion& conclusion, const std::string& out, bool quiet);
+                                            std::size_t runs_before, const study::Conclusion& conclusion,
+                                            const std::string& out, bool quiet);
 
 }  // namespace echelon::cli

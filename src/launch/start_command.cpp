@@ -125,6 +125,17 @@ Words custom_command(const Words& words, const LaunchPlan& plan, const Words& pr
   return command;
 }
 
+/// A word in braces that is put in nowhere; a shell's ${name} is not ours.
+std::optional<std::string> unknown_placeholder(std::string_view text) {
+  for (std::size_t at = text.find('{'); at != std::string_view::npos; at = text.find('{', at + 1)) {
+    const std::size_t end = text.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", at + 1);
+    if (end == std::string_view::npos || end == at + 1 || text[end] != '}' || (at > 0 && text[at - 1] == '$')) continue;
+    const std::string_view word = text.substr(at, end + 1 - at);
+    if (word != "{ranks}" && word != "{threads}" && word != "{command}") return std::string{word};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Launcher parse_launcher(std::string_view text) {
@@ -132,7 +143,15 @@ Launcher parse_launcher(std::string_view text) {
   if (text == "auto") return {automatic};
   if (text == "mpirun") return {mpirun};
   if (text == "srun") return {srun};
+  if (const auto unknown = unknown_placeholder(text)) {
+    throw UsageError(
+        fmt::format("--launcher: {} is not known; a template has {{ranks}}, {{threads}} and {{command}}", *unknown));
+  }
   if (text.find("{command}") == std::string_view::npos) {
+    if (text.find_first_of(" {") != std::string_view::npos) {
+      throw UsageError(
+          fmt::format("--launcher: the template '{}' has no {{command}}; put it where the program goes", text));
+    }
     throw UsageError(
         fmt::format("--launcher: '{}' is not known; give auto, mpirun, srun, or a template as in 'mpiexec -n {{ranks}} "
                     "{{command}}'",

@@ -238,6 +238,68 @@ std::optional<Allocation> slurm_allocation(const Environment& look_up) {
   return allocation;
 }
 
+namespace {
+
+/// What stands between commas that are in no brackets; nothing where brackets do not match.
+std::optional<std::vector<std::string_view>> split_outside_brackets(std::string_view text) {
+  std::vector<std::string_view> parts;
+  std::size_t begin = 0;
+  bool inside = false;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == (inside ? '[' : ']')) return std::nullopt;
+    if (text[at] == '[' || text[at] == ']') inside = !inside;
+    if (text[at] != ',' || inside) continue;
+    parts.push_back(text.substr(begin, at - begin));
+    begin = at + 1;
+  }
+  parts.push_back(text.substr(begin));
+  return inside ? std::nullopt : std::optional{parts};
+}
+
+/// Adds the names of a pattern such as rack[1-2]n[01-04]. False where it is none, or is too many.
+bool expand_hosts(const std::string& done, std::string_view pattern, std::vector<std::string>& names) {
+  constexpr std::size_t most = 100'000;
+  const std::size_t open = pattern.find('[');
+  if (open == std::string_view::npos) {
+    names.push_back(done + std::string{pattern});
+    return names.size() <= most;
+  }
+  const std::size_t close = pattern.find(']', open);
+  const auto items = split_outside_brackets(pattern.substr(open + 1, close - open - 1));
+  for (const std::string_view item : *items) {
+    const std::string_view first = item.substr(0, item.find('-'));
+    const std::string_view last = item.substr(item.find('-') + 1);  // the same, where there is no range
+    std::uint64_t from = 0;
+    std::uint64_t to = 0;
+    const auto is_number = [](std::string_view text, std::uint64_t& number) {
+      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+      return error == std::errc{} && end == text.data() + text.size();
+    };
+    if (!is_number(first, from) || !is_number(last, to) || to < from || to - from >= most) return false;
+    for (std::uint64_t number = from; number <= to; ++number) {
+      std::string digits = std::to_string(number);
+      if (digits.size() < first.size()) digits.insert(0, first.size() - digits.size(), '0');
+      const std::string begin = done + std::string{pattern.substr(0, open)} + digits;
+      if (!expand_hosts(begin, pattern.substr(close + 1), names)) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+std::vector<std::string> slurm_nodes(const Environment& look_up) {
+  const auto list = look_up("SLURM_JOB_NODELIST");
+  if (!list || list->empty()) return {};
+  const auto patterns = split_outside_brackets(*list);
+  if (!patterns) return {*list};
+  std::vector<std::string> names;
+  for (const std::string_view pattern : *patterns) {
+    if (pattern.empty() || !expand_hosts("", pattern, names)) return {*list};
+  }
+  return names;
+}
+
 std::string host_name() {
   utsname names{};
   return uname(&names) == 0 ? names.nodename : "unknown";

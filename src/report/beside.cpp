@@ -96,6 +96,8 @@ Beside parse_beside(std::string_view csv, std::string_view name) {
   std::size_t width = 0;
   std::map<double, Values> by_processors;
   std::size_t line = 0;
+  constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";  // spreadsheets write it
+  if (csv.starts_with(byte_order_mark)) csv.remove_prefix(byte_order_mark.size());
   for (const std::string_view text : split(csv, '\n')) {
     ++line;
     if (text.empty()) continue;

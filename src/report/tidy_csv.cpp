@@ -12,6 +12,14 @@ namespace {
 
 std::string cell(const std::optional<double>& value) { return value ? fmt::format("{}", *value) : ""; }
 
+/// On one line and without commas, so that readers that know of no quotes read it too.
+std::string plain_cell(std::string text) {
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; };
+  std::ranges::replace_if(text, is_control, ' ');
+  std::ranges::replace(text, ',', ';');
+  return csv_cell(text);
+}
+
 const analysis::StudyRun* measured(const analysis::StudyPoint& point, std::uint64_t sequence) {
   const auto found = std::ranges::find(point.runs, sequence, &analysis::StudyRun::sequence);
   return found == point.runs.end() ? nullptr : &*found;
@@ -35,8 +43,8 @@ std::string tidy_csv(const StudyView& view) {
     const analysis::StudyRun* known = counts ? measured(point, run.sequence) : nullptr;
     csv += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", run.sequence, point.ranks, point.threads,
                        point.nodes, point.ranks * point.threads, run.warmup, repetition, run.attempt,
-                       csv_cell(run.started_at), csv_cell(run.host), time, run.launch_to_exit_s, cell(run.cpu_s),
-                       cell(known != nullptr ? known->startup_s : std::nullopt), csv_cell(run.error));
+                       csv_cell(run.started_at), plain_cell(run.host), time, run.launch_to_exit_s, cell(run.cpu_s),
+                       cell(known != nullptr ? known->startup_s : std::nullopt), plain_cell(run.error));
   }
   return csv;
 }

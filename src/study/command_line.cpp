@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <optional>
 
 #include <fmt/format.h>
@@ -17,12 +18,16 @@ using Words = std::vector<std::string>;
 
 struct Workload {
   std::string_view name;
-  bool has_threads;
-  bool runs_commands;  ///< words behind its options are another program's
+  bool has_threads = false;
+  bool runs_commands = false;  ///< words behind its options are another program's
+  bool keeps_file = false;     ///< what is there already only --force replaces
 };
-constexpr std::array workloads{Workload{"pi", true, false},     Workload{"fill", true, false},
-                               Workload{"queue", false, false}, Workload{"counter", false, false},
-                               Workload{"log", false, false},   Workload{"map", false, true}};
+constexpr std::array workloads{Workload{.name = "pi", .has_threads = true},
+                               Workload{.name = "fill", .has_threads = true, .keeps_file = true},
+                               Workload{.name = "queue"},
+                               Workload{.name = "counter"},
+                               Workload{.name = "log", .keeps_file = true},
+                               Workload{.name = "map", .runs_commands = true}};
 
 const Workload* find_workload(const Plan& plan) {
   if (plan.command.empty()) return nullptr;
@@ -70,6 +75,19 @@ void check_own_options(const Plan& plan, const Workload& workload) {
   }
 }
 
+/// Numbers of workloads are whole; other programs know what they take.
+void check_whole(const Plan& plan, const Workload& workload) {
+  const bool is_number =
+      std::ranges::any_of(plan.command, [](const std::string& word) { return word == "{}" || word.ends_with("={}"); });
+  if (plan.weak.empty() || workload.runs_commands || !is_number) return;
+  for (const Point& point : points(plan)) {
+    const double value = work(plan.weak, point);
+    if (value == std::floor(value)) continue;
+    throw UsageError(fmt::format("--weak: '{}' is {} with p = {}, and {} takes whole numbers; give rint({})", plan.weak,
+                                 work_text(plan.weak, point), point.processors(), workload.name, plan.weak));
+  }
+}
+
 bool is_plain(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
          std::string_view{"%+,-./:=@_"}.find(c) != std::string_view::npos;
@@ -98,6 +116,11 @@ void check_command(const Plan& plan) {
   const Workload* const workload = find_workload(plan);
   if (workload == nullptr) return;
   check_own_options(plan, *workload);
+  check_whole(plan, *workload);
+  if (workload->keeps_file && std::ranges::find(plan.command, "--force") == plan.command.end()) {
+    throw UsageError(
+        fmt::format("COMMAND: {} would find its file there from the second run on; add --force", workload->name));
+  }
   const bool has_threads = workload->has_threads || any_has(plan.command, "{threads}");
   if (!has_threads && plan.threads != std::vector<std::uint64_t>{1}) {
     throw UsageError(fmt::format("--threads: {} has no threads; leave it out", workload->name));
@@ -145,7 +168,7 @@ std::string shell_text(const CommandLine& line) {
   std::string text;
   for (const auto& [name, value] : line.environment) text += fmt::format("{}={} ", name, quoted(value));
   for (const std::string& word : line.argv) text += quoted(word) + ' ';
-  text.pop_back();
+  if (!text.empty()) text.pop_back();
   return text;
 }
 

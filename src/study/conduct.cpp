@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -9,23 +10,10 @@
 #include <echelon/study/conduct.hpp>
 
 #include "files.hpp"
+#include "last_words.hpp"
 
 namespace echelon::study {
 namespace {
-
-/// The last lines of standard error, as far as they say something.
-std::string last_words(const std::string& err_file) {
-  constexpr std::size_t most_bytes = 2000;
-  constexpr std::size_t most_lines = 10;
-  std::string text = read_tail(err_file, most_bytes);
-  if (text.size() == most_bytes) text.erase(0, text.find('\n') + 1);  // not the end of a line
-  text.erase(text.find_last_not_of(" \t\r\n") + 1);
-  std::size_t begin = text.size();
-  for (std::size_t lines = 0; lines < most_lines && begin != std::string::npos && begin > 0; ++lines) {
-    begin = text.rfind('\n', begin - 1);
-  }
-  return begin == std::string::npos || begin == 0 ? text : text.substr(begin + 1);
-}
 
 std::string how_it_ended(const Ending& ending) {
   if (!ending.start_error.empty()) return ending.start_error;
@@ -51,6 +39,11 @@ std::string take_record(Run& run, const std::string& file, bool is_needed, const
   }
 }
 
+/// Of a file in a folder of the study the name from the study on.
+std::string in_study(const std::filesystem::path& file) {
+  return (file.parent_path().filename() / file.filename()).string();
+}
+
 Run make_run(const Task& task, const Point& point, const CommandLine& line, const Ending& ending,
              const Store::Places& places, const World& world) {
   Run run{.block = task.block,
@@ -65,10 +58,12 @@ Run make_run(const Task& task, const Point& point, const CommandLine& line, cons
           .signal = ending.signal,
           .host = world.host,
           .cpus_allowed = line.cpu_is_known ? world.cpus_allowed : 0,
-          .nodes = world.nodes(point)};
+          .nodes = world.nodes(point),
+          .allocation = world.allocation};
   if (!ending.start_error.empty() || ending.exit_code != 0 || ending.signal != 0) {
     const std::string words = last_words(places.err);
-    run.error = how_it_ended(ending) + (words.empty() ? "" : ": " + words);
+    run.error = how_it_ended(ending);
+    if (!words.empty()) run.error += fmt::format(" ({}): {}", in_study(places.err), words);
     return run;
   }
   run.error = take_record(run, places.record, line.own_workload, world.read_record);
@@ -80,7 +75,10 @@ Result result_of(const Run& run) { return {run.succeeded(), run.succeeded() ? ti
 
 /// The schedule after the runs that the store has.
 Schedule replay(const Plan& plan, const std::vector<Run>& runs) {
-  Schedule schedule{plan};
+  // Runs may have been begun with a larger budget than the plan has now.
+  Plan any_budget = plan;
+  any_budget.budget_s.reset();
+  Schedule schedule{any_budget};
   for (const Run& run : runs) {
     const std::optional<Task> task = schedule.next();
     const auto is = [&](const Task& t) {
@@ -94,6 +92,7 @@ Schedule replay(const Plan& plan, const std::vector<Run>& runs) {
     }
     schedule.finish(result_of(run));
   }
+  schedule.set_budget(plan.budget_s);
   return schedule;
 }
 
@@ -112,17 +111,21 @@ Conclusion conduct(const Plan& plan, Store& store, const World& world) {
     const Store::Places places = store.begin_run();
     const CommandLine line = command_line(plan, point, places.record, world.machine);
     const std::string started_at = world.utc_now();
-    const Ending ending = world.launch(line, places);
-    if (ending.stopped) {
+    const Ending ending = world.launch(line, places, schedule.budget_left_s());
+    if (ending.stopped || ending.overran) {
       store.drop_run();
-      conclusion.stopped = true;
-      break;
+      conclusion.stopped = ending.stopped;
+      if (ending.stopped) break;
+      schedule.end_by_budget();
+      conclusion.overrun = task->point;
+      continue;
     }
     Run run = make_run(*task, point, line, ending, places, world);
     run.started_at = started_at;
     const Result result = result_of(run);
     store.add(std::move(run));
     schedule.finish(result);
+    if (!result.succeeded) world.failed(store.runs().back(), schedule.states()[task->point].given_up);
     world.progress(schedule);
   }
   conclusion.budget_is_spent = schedule.budget_is_spent();

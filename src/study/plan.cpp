@@ -9,6 +9,7 @@
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
+#include <echelon/analysis/median.hpp>
 #include <echelon/base/error.hpp>
 #include <echelon/base/number.hpp>
 #include <echelon/study/command_line.hpp>
@@ -80,7 +81,7 @@ std::string shown(std::uint64_t value) { return fmt::format("{}", value); }
 std::string shown(double value) { return fmt::format("{}", value); }
 std::string shown(const std::string& value) { return value.empty() ? "none" : fmt::format("'{}'", value); }
 std::string shown(const std::vector<std::uint64_t>& value) { return fmt::format("{}", fmt::join(value, ",")); }
-std::string shown(const std::vector<std::string>& value) { return fmt::format("'{}'", fmt::join(value, " ")); }
+std::string shown(const std::vector<std::string>& value) { return fmt::format("'{}'", shell_text({.argv = value})); }
 template <typename T>
 std::string shown(const std::optional<T>& value) {
   return value ? shown(*value) : "none";
@@ -142,6 +143,16 @@ void check_counts(const char* option, const std::vector<std::uint64_t>& values) 
   }
 }
 
+/// Words that JSON would change are other words when they are read back.
+void check_text(const char* what, const std::string& text) {
+  try {
+    (void)Json(text).dump();
+  } catch (const Json::exception&) {
+    throw UsageError(fmt::format("{}: {} is not UTF-8, and a plan keeps nothing else; give it by way of a script", what,
+                                 Json(text).dump(-1, ' ', false, Json::error_handler_t::replace)));
+  }
+}
+
 }  // namespace
 
 std::vector<Point> points(const Plan& plan) {
@@ -155,6 +166,10 @@ std::vector<Point> points(const Plan& plan) {
 }
 
 void check(const Plan& plan) {
+  for (const std::string& word : plan.command) check_text("COMMAND", word);
+  check_text("--weak", plan.weak);
+  check_text("--launcher", plan.launcher);
+  check_text("study: the folder that runs are started in", plan.folder);
   check_counts("--ranks", plan.ranks);
   check_counts("--threads", plan.threads);
   if (plan.ranks.size() * plan.threads.size() > max_points) {
@@ -163,7 +178,13 @@ void check(const Plan& plan) {
   if (plan.repeat == 0) throw UsageError("--repeat: '0' is too small; give a whole number from 1 on");
   if (plan.max_repeat == 0) throw UsageError("--max-repeat: '0' is too small; give a whole number from 1 on");
   if (plan.precision && !(*plan.precision > 0 && *plan.precision < 1)) {
-    throw UsageError("--precision: give a part between 0 and 100 %, as in 2%");
+    throw UsageError("--precision: give more than 0 and less than 100 %, as in 2%");
+  }
+  if (plan.precision && !analysis::median_bounds(plan.max_repeat)) {
+    throw UsageError(
+        fmt::format("--max-repeat: with {} runs no median has an interval, which --precision is about; "
+                    "give 6 or more",
+                    plan.max_repeat));
   }
   if (plan.budget_s && !(*plan.budget_s > 0 && std::isfinite(*plan.budget_s))) {
     throw UsageError("--budget: give a time above 0, as in 30m");
@@ -196,7 +217,7 @@ std::string to_json(const Plan& plan) {
   Json json;
   json["schema"] = plan_schema;
   visit_plan(plan, [&](const char* name, const auto& member) { json[name] = json_of(member); });
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
+  return json.dump(2) + '\n';
 }
 
 Plan plan_from_json(std::string_view text, const Plan& otherwise) {
@@ -231,17 +252,26 @@ Plan plan_from_json(std::string_view text, const Plan& otherwise) {
 }
 
 std::string difference(const Plan& before, const Plan& now, std::string_view in_before, std::string_view in_now) {
-  std::vector<std::pair<std::string, std::string>> old_members;
-  visit_plan(before, [&](const char* name, const auto& member) { old_members.emplace_back(name, shown(member)); });
+  std::vector<std::pair<Json, std::string>> old_members;
+  visit_plan(before,
+             [&](const char*, const auto& member) { old_members.emplace_back(json_of(member), shown(member)); });
   std::string text;
   std::size_t at = 0;
   visit_plan(now, [&](const char* name, const auto& member) {
-    const std::string& old = old_members[at++].second;
-    const std::string value = shown(member);
-    if (value == old || std::string_view{name} == "folder") return;
-    text += fmt::format("{}{} ({} {}, {} {})", text.empty() ? "" : ", ", name, old, in_before, value, in_now);
+    const auto& [old, old_text] = old_members[at++];
+    if (json_of(member) == old || std::string_view{name} == "folder") return;
+    text +=
+        fmt::format("{}{} ({} {}, {} {})", text.empty() ? "" : ", ", name, old_text, in_before, shown(member), in_now);
   });
   return text;
+}
+
+std::string difference_on_resume(const Plan& before, const Plan& now) {
+  Plan as_before = now;
+  as_before.budget_s = before.budget_s;
+  as_before.repeat = std::min(before.repeat, now.repeat);
+  as_before.max_repeat = std::min(before.max_repeat, now.max_repeat);
+  return difference(before, as_before);
 }
 
 }  // namespace echelon::study

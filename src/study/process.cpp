@@ -54,9 +54,15 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return found;
 }
 
+/// Why a program cannot be started, as its process tells its parent.
+struct StartError {
+  int why = 0;
+  bool is_folder = false;  ///< it cannot be started in there
+};
+
 /// In the child, where only what is safe after fork() may be called. Returns where the program cannot be started.
-void become(char* const* argv, char* const* envp, const char* folder, int out, int err, const sigset_t& mask,
-            pid_t parent) {
+StartError become(char* const* argv, char* const* envp, const char* folder, int out, int err, const sigset_t& mask,
+                  pid_t parent) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != parent) _exit(127);  // it died before the line above
@@ -64,14 +70,17 @@ void become(char* const* argv, char* const* envp, const char* folder, int out, i
   dup2(input, STDIN_FILENO);
   dup2(out, STDOUT_FILENO);
   dup2(err, STDERR_FILENO);
-  if (*folder != '\0' && chdir(folder) != 0) return;
+  if (*folder != '\0' && chdir(folder) != 0) return {errno, true};
   sigprocmask(SIG_SETMASK, &mask, nullptr);
   execvpe(argv[0], argv, envp);
+  return {errno, false};
 }
 
 double seconds(const timeval& time) {
   return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
 }
+
+double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 /// What has ended is reaped, what has not is killed, until there is nothing. In the usual case a single system call.
 void end_what_is_left(const std::vector<pid_t>& spared) {
@@ -117,7 +126,7 @@ bool StopSignals::asked() noexcept {
 }
 
 Ending run_process(const CommandLine& line, const std::string& out_file, const std::string& err_file,
-                   StopSignals& signals, const std::function<void()>& tick) {
+                   std::optional<double> most_s, StopSignals& signals, const std::function<void()>& tick) {
   Ending ending;
   const base::Descriptor out = open_output(out_file);
   const base::Descriptor err = open_output(err_file);
@@ -127,25 +136,26 @@ Ending run_process(const CommandLine& line, const std::string& out_file, const s
   const std::vector<char*> envp = pointers(entries);
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("cannot make a pipe");
-  const base::Descriptor start_error{ends[0]};
+  const base::Descriptor from_child{ends[0]};
   const pid_t parent = getpid();
   const Clock::time_point begin = Clock::now();
   const pid_t child = fork();
   if (child == 0) {
-    become(argv.data(), envp.data(), line.folder.c_str(), out.get(), err.get(), signals.before_, parent);
-    const int why = errno;
-    (void)!write(ends[1], &why, sizeof(why));
+    const StartError error =
+        become(argv.data(), envp.data(), line.folder.c_str(), out.get(), err.get(), signals.before_, parent);
+    (void)!write(ends[1], &error, sizeof(error));
     _exit(127);
   }
   close(ends[1]);
   if (child < 0) throw std::runtime_error("cannot start a process");
   setpgid(child, child);  // by both, since nobody knows which of the two comes first
-  int why = 0;
+  StartError error;
   ssize_t told = 0;
-  while ((told = read(start_error.get(), &why, sizeof(why))) < 0 && errno == EINTR) {
+  while ((told = read(from_child.get(), &error, sizeof(error))) < 0 && errno == EINTR) {
   }
-  if (told == sizeof(why)) {
-    ending.start_error = fmt::format("cannot start '{}': {}", line.argv.front(), std::strerror(why));
+  if (told == sizeof(error)) {
+    ending.start_error = fmt::format("cannot {} '{}': {}", error.is_folder ? "enter the folder" : "start",
+                                     error.is_folder ? line.folder : line.argv.front(), std::strerror(error.why));
   }
 
   std::optional<Clock::time_point> kill_at;
@@ -158,21 +168,25 @@ Ending run_process(const CommandLine& line, const std::string& out_file, const s
     siginfo_t ended{};
     if (waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOWAIT | WNOHANG) == 0 && ended.si_pid == child)
       break;
-    timespec patience{1, 0};
-    if (kill_at) {
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(*kill_at - Clock::now()).count();
-      patience = {0, std::clamp<long>(left, 1, 999) * 1'000'000};
-    }
+    double patience_s = 1;
+    if (kill_at) patience_s = std::chrono::duration<double>(*kill_at - Clock::now()).count();
+    if (most_s && !kill_at) patience_s = *most_s - seconds_since(begin);
+    const timespec patience{0, static_cast<long>(1e9 * std::clamp(patience_s, 0.001, 0.999))};
     const int number = sigtimedwait(&signals.signals_, nullptr, &patience);
     if (number > 0 && number != SIGCHLD) {
       ++signals.requests_;
       if (!kill_at) end_group(SIGTERM);
       kill_at = kill_at ? Clock::now() : Clock::now() + grace;
     }
+    if (most_s && !kill_at && seconds_since(begin) >= *most_s) {
+      ending.overran = true;
+      end_group(SIGTERM);
+      kill_at = Clock::now() + grace;
+    }
     if (kill_at && Clock::now() >= *kill_at) end_group(SIGKILL);
     if (number < 0 && tick) tick();
   }
-  ending.launch_to_exit_s = std::chrono::duration<double>(Clock::now() - begin).count();
+  ending.launch_to_exit_s = seconds_since(begin);
   ending.stopped = signals.requests_ > 0;
   kill(-child, SIGKILL);  // the rest of its group; until it is reaped nobody else can have its number
   int status = 0;

@@ -14,6 +14,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr const char* allocation = "allocation";  // where there is one; runs of before have none
+
 // One list of names for writing and reading.
 template <typename Visit>
 void visit_run(auto& run, Visit visit) {
@@ -67,6 +69,7 @@ std::string to_json(const Run& run) {
   Json json;
   json["schema"] = run_schema;
   visit_run(run, [&](const char* name, const auto& member) { put(json[name], member); });
+  if (!run.allocation.empty()) json[allocation] = run.allocation;
   json["record"] = run.record_json.empty() ? Json(nullptr) : Json::parse(run.record_json);
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
 }
@@ -86,6 +89,7 @@ Run run_from_json(std::string_view text, const ReadRecord& read_record) {
         throw std::runtime_error(fmt::format("its {}: {}", name, json_complaint(e)));
       }
     });
+    if (json.contains(allocation)) json.at(allocation).get_to(run.allocation);
     if (!json.at("record").is_null()) {
       run.record_json = json.at("record").dump();
       run.record = read_record(run.record_json);

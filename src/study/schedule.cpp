@@ -74,6 +74,18 @@ void Schedule::end_by_budget() {
   budget_is_spent_ = true;
 }
 
+void Schedule::set_budget(std::optional<double> budget_s) {
+  plan_.budget_s = budget_s;
+  if (ended_ && !budget_is_spent_) return;
+  const bool begins_block = at_ == 0 && attempt_ == 1;
+  budget_is_spent_ = begins_block ? !affords_block() : budget_s && spent_s_ >= *budget_s;
+  ended_ = budget_is_spent_;
+}
+
+std::optional<double> Schedule::budget_left_s() const {
+  return plan_.budget_s ? std::optional{*plan_.budget_s - spent_s_} : std::nullopt;
+}
+
 /// To the next run that is to be, if the present place is none.
 void Schedule::advance() {
   while (!ended_ && at_ == order_.size()) begin_block();

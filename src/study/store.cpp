@@ -141,10 +141,11 @@ Store Store::create(const std::string& folder, const Plan& plan) {
 Store Store::resume(const std::string& folder, const Plan& plan, const ReadRecord& read_record) {
   const Plan before = read_plan(folder);
   auto impl = std::make_unique<Impl>(Impl{.folder = fs::absolute(folder).string(), .lock = take(folder)});
-  if (const std::string changed = difference(before, plan); !changed.empty()) {
-    throw UsageError(
-        fmt::format("--resume: the plan of '{}' is another: {}; leave these as they were, or give another folder",
-                    folder, changed));
+  if (const std::string changed = difference_on_resume(before, plan); !changed.empty()) {
+    throw UsageError(fmt::format(
+        "--resume: the plan of '{}' is another: {}; leave these as they were (only --budget may change, and "
+        "--repeat and --max-repeat grow), or give another folder",
+        folder, changed));
   }
   Found found = find_runs(impl->folder, read_record);
   impl->runs = std::move(found.runs);
@@ -153,6 +154,9 @@ Store Store::resume(const std::string& folder, const Plan& plan, const ReadRecor
   for (const auto& entry : fs::directory_iterator{fs::path{impl->folder} / "runs", ignored}) {
     if (entry.path().string().ends_with(".json.tmp")) fs::remove(entry.path(), ignored);
   }
+  Plan next = plan;
+  next.folder = before.folder;
+  if (next != before) write_durably(plan_file(impl->folder), to_json(next));
   return Store{std::move(impl)};
 }
 

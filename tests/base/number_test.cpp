@@ -205,9 +205,9 @@ TEST(parse_percent, what_is_no_part_above_0_is_refused) {
   for (const char* text : {"", "%", "150", "0%", "0.0%", "-5%", "+5%", "5%%", "5 %", " 5%", "5% ", "1e3%", "nan%",
                            "inf%", "abc", "5x%", "%5", "5s"}) {
     EXPECT_EQ(refusal(parse_percent, text),
-              std::string{"'"}.append(text) + "' is not a part above 0; give one as in 150%");
+              std::string{"'"}.append(text) + "' is not a percentage above 0; give one with its sign, as in 5%");
   }
-  EXPECT_THAT(refusal(parse_percent, std::string(400, '9') + "%"), HasSubstr("is not a part"));
+  EXPECT_THAT(refusal(parse_percent, std::string(400, '9') + "%"), HasSubstr("is not a percentage"));
 }
 
 }  // namespace

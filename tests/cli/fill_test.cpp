@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "support/python.hpp"
 #include "support/run_echelon.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -29,11 +30,6 @@ std::vector<std::string> names_in(const TemporaryFolder& folder) {
   for (const auto& entry : fs::directory_iterator{folder.path()}) names.push_back(entry.path().filename());
   return names;
 }
-
-/// Debian's, for which NumPy is installed, where there may be others.
-std::string python() { return access("/usr/bin/python3", X_OK) == 0 ? "/usr/bin/python3" : "python3"; }
-
-bool has_numpy() { return run_program({python(), "-c", "import numpy"}).exit_code == 0; }
 
 // numpy.load(FILE).view('u8').sum() of 1e6 doubles of seed 0.
 constexpr const char* checksum_of_1e6 = "2607208952862336286";

@@ -199,7 +199,7 @@ TEST_F(map_work, what_cannot_be_is_one_line_and_nothing_is_run) {
       {{"--halt", ""}, {"--halt", "empty"}},
       {{"--timeout", "-1"}, {"--timeout", "'-1'", "seconds"}},
       {{"--timeout", "0"}, {"--timeout", "above 0"}},
-      {{"--timeout", "0%"}, {"--timeout", "'0%'", "150%"}},
+      {{"--timeout", "0%"}, {"--timeout", "'0%'", "5%"}},
       {{"--timeout", ""}, {"--timeout", "empty"}},
       {{"--delay", "x"}, {"--delay", "'x'"}},
       {{"--delay", "-1"}, {"--delay", "'-1'"}},

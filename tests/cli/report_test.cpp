@@ -1,3 +1,4 @@
+#include <filesystem>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -5,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "support/record_of.hpp"
 #include "support/run_echelon.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -79,6 +81,13 @@ TEST_F(report, bad_file_among_good_ones_is_named) {
   EXPECT_EQ(outcome.out, "");
   ASSERT_EQ(lines(outcome.err).size(), 1U) << outcome;
   EXPECT_THAT(outcome.err, testing::HasSubstr("'bad.json'"));
+}
+
+TEST_F(report, folder_without_a_study_and_records_beside_one_are_named) {
+  std::filesystem::create_directory(folder_.path() / "s1");
+  expect_refused(run({"s1"}), {"'s1' has no study; give a folder that echelon study wrote"});
+  folder_.write("s2/plan.json", "{}");
+  expect_refused(run({"s2", "pi-1.json"}), {"'pi-1.json' is no folder: studies and records make no report together"});
 }
 
 TEST_F(report, records_of_different_work_are_refused) {

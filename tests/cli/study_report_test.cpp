@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "support/python.hpp"
 #include "support/run_echelon.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -105,6 +106,20 @@ TEST_F(study_report, of_any_program_has_what_is_known) {
                                  ContainsRegex("failed runs:\n  - run [0-9]+, 2 ranks, .*no licence")));
   EXPECT_THAT(files("out/report"), Not(testing::Contains("trace.json")));
   EXPECT_THAT(read("out/report/table.md"), HasSubstr("No run succeeded of: 2 ranks."));
+}
+
+TEST_F(study_report, failed_runs_are_lines_of_tidy_csv_too) {
+  if (!has_numpy()) GTEST_SKIP() << "NumPy is not installed for " << python();
+  study("out", {"--ranks", "1,2", "--repeat", "2"},
+        {"sh", "-c", "test $RANKS = 1 || { printf 'no mesh, no licence\\n\\ttwo \"lines\"\\n' >&2; exit 3; }"});
+  const Outcome outcome = run_program(
+      {python(), "-c",
+       "import numpy\n"
+       "t = numpy.genfromtxt('out/report/tidy.csv', delimiter=',', names=True, dtype=None, encoding='utf8')\n"
+       "print(len(t), numpy.isfinite(t['time_s']).sum(), sum('no mesh; no licence' in e for e in t['error']))"},
+      {.folder = folder.path()});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome;
+  EXPECT_EQ(outcome.out, "5 3 2\n");
 }
 
 /// HPC Challenge, which Debian has: HPL, PTRANS, RandomAccess, FFT and more, small.

@@ -171,6 +171,22 @@ TEST_F(study_command, precision_and_budget_end_it) {
   EXPECT_GE(runs("spent").size(), 1U);
 }
 
+TEST_F(study_command, ended_by_its_budget_it_goes_on_with_a_larger_one) {
+  const Arguments command = quick() + Arguments{"--", "sh", "-c", "[ -e quick ] || sleep 1000"};
+  const Arguments options{"--ranks", "1", "--repeat", "2", "--out", "out"};
+  const Outcome spent = study(options + Arguments{"--budget", "0.3"} + command);
+  EXPECT_EQ(spent.exit_code, 4) << spent;
+  EXPECT_THAT(spent.err, AllOf(HasSubstr("the budget is spent; a run of 1 rank had not ended by then"),
+                               HasSubstr("--resume with a larger --budget goes on")));
+  EXPECT_THAT(run_files(), IsEmpty());
+  folder.write("quick", "");
+  EXPECT_EQ(study({"--resume", "--out", "out", "--budget", "60", "--repeat", "3"}).exit_code, 0);
+  EXPECT_EQ(runs().size(), 4U);
+  const json plan = json::parse(read("out/plan.json"));
+  EXPECT_EQ(plan["budget_s"], 60);
+  EXPECT_EQ(plan["repeat"], 3);
+}
+
 TEST_F(study_command, plan_file_says_what_options_may_change) {
   folder.write("plan.json", R"({"ranks": "1..4:x2", "repeat": 2, "warmup": 0, "launcher": "env R={ranks} {command}",
                                 "command": ["true"]})");
@@ -182,8 +198,10 @@ TEST_F(study_command, plan_file_says_what_options_may_change) {
   // The plan that a study keeps is one.
   EXPECT_EQ(study(Arguments{"--plan", "out/plan.json", "--out", "again"}).exit_code, 0);
   EXPECT_EQ(runs("again").size(), 4U);
-  expect_refused(study(Arguments{"--resume", "--out", "out", "--repeat", "3"}), {"repeat (2 before, 3 now)"});
+  expect_refused(study(Arguments{"--resume", "--out", "out", "--repeat", "1"}), {"repeat (2 before, 1 now)"});
   folder.write("wrong.json", R"({"rank": 1})");
+  folder.write("elsewhere.json", R"({"folder": "/nonexistent", "command": ["true"]})");
+  expect_refused(study(Arguments{"--plan", "elsewhere.json"}), {"the folder '/nonexistent'", "is not there"});
   expect_refused(study(Arguments{"--plan", "wrong.json"}), {"--plan", "'rank' is not known"});
   expect_refused(study(Arguments{"--plan", "none.json"}), {"--plan: cannot read 'none.json'"});
 }
@@ -193,8 +211,13 @@ TEST_F(study_command, failing_points_are_named_with_their_error) {
       study(Arguments{"--ranks", "1,2,3", "--repeat", "2", "--out", "some"} + quick() +
             Arguments{"--", "sh", "-c", "[ $RANKS != 2 ] || { echo of no use; echo it hurts >&2; exit 5; }"});
   EXPECT_EQ(some.exit_code, 3) << some;
-  EXPECT_THAT(some.out, ContainsRegex("run [0-9]+, 2 ranks, .*again, on .*: ended with status 5: it hurts"));
-  EXPECT_THAT(some.err, HasSubstr("2 ranks: given up after two failures in a row"));
+  EXPECT_THAT(
+      some.out,
+      ContainsRegex("run [0-9]+, 2 ranks, .*again, on .*: ended with status 5 .output/000[0-9].err.: it hurts"));
+  EXPECT_THAT(some.err, ContainsRegex("run [0-9]+ .2 ranks. failed: ended with status 5 .*: it hurts\n"
+                                      "echelon: run [0-9]+ .2 ranks, again. failed: .*\n"
+                                      "echelon: 2 ranks: given up after two failures in a row\n(.*\n)*"
+                                      "echelon: given up: 2 ranks\n"));
   EXPECT_EQ(runs("some").size(), 2U * 3 + 2);
   const Outcome all = study(Arguments{"--ranks", "1,2", "--out", "all", "--", "pi", "--pionts", "1e6"});
   EXPECT_EQ(all.exit_code, 4) << all;
@@ -210,7 +233,15 @@ TEST_F(study_command, what_cannot_be_is_refused_in_one_line) {
   expect_refused(study(Arguments{"--ranks", "1,x"} + pi), {"--ranks", "'x' is not a number"});
   expect_refused(study(Arguments{"--repeat", "0"} + pi), {"--repeat"});
   expect_refused(study(Arguments{"--repeat", "3", "--precision", "2%"} + pi), {"--repeat", "--precision"});
-  expect_refused(study(Arguments{"--precision", "2"} + pi), {"--precision", "150%"});
+  expect_refused(study(Arguments{"--precision", "2"} + pi), {"--precision", "'2' is not a percentage", "5%"});
+  expect_refused(study(Arguments{"--precision", "150%"} + pi), {"--precision", "less than 100 %"});
+  expect_refused(study(Arguments{"--precision", "2%", "--max-repeat", "3"} + pi), {"--max-repeat", "give 6 or more"});
+  expect_refused(study(Arguments{"--max-repeat", "9"} + pi), {"--max-repeat: it is for --precision"});
+  expect_refused(study(Arguments{"--ranks", "1", "--ranks", "2"} + pi), {"--ranks", "see echelon study --help"});
+  expect_refused(study(Arguments{"--weak", "", "--", "pi", "--points", "{}"}), {"--weak", "empty"});
+  expect_refused(study(Arguments{"--", "./\xff"}), {"COMMAND", "not UTF-8"});
+  expect_refused(study(Arguments{"--", "/etc/passwd"}), {"COMMAND: '/etc/passwd' is not executable"});
+  expect_refused(study(Arguments{"--", "/etc"}), {"COMMAND: '/etc' is not executable"});
   expect_refused(study(Arguments{"--budget", "soon"} + pi), {"--budget", "'soon' is not a time"});
   expect_refused(study(Arguments{"--baseline", "3"} + pi), {"--baseline: 3 is not one of the ranks"});
   expect_refused(study(Arguments{"--weak", "1e8*q", "--", "pi", "--points", "{}"}), {"--weak", "q"});
@@ -283,6 +314,7 @@ TEST_F(study_command, within_slurm_programs_are_started_by_srun) {
   options.environment["PATH"] = (folder.path() / "bin").string() + ":" + std::getenv("PATH");
   options.environment["SLURM_JOB_ID"] = "1";
   options.environment["SLURM_JOB_CPUS_PER_NODE"] = "4(x2)";
+  options.environment["SLURM_JOB_NODELIST"] = "node[08-09]";
   const Outcome outcome = run_echelon({"study", "--ranks", "1,3", "--threads", "2", "--repeat", "1", "--warmup", "0",
                                        "--out", "out", "--", "sh", "-c", "echo $OMP_NUM_THREADS"},
                                       options);
@@ -294,6 +326,7 @@ TEST_F(study_command, within_slurm_programs_are_started_by_srun) {
                     "--kill-on-bad-exit=1", "--quit-on-interrupt", ranks == "1" ? "--nodes=1" : "--nodes=2",
                     "--distribution=block,Pack", "--cpu-bind=cores", "sh", "-c", "echo $OMP_NUM_THREADS"}));
     EXPECT_TRUE(run["cpu_s"].is_null()) << "it is on other nodes";
+    EXPECT_EQ(run["allocation"], json({"node08", "node09"}));
     EXPECT_EQ(read("out/output/000" + std::to_string(run["seq"].get<int>()) + ".out"),
               ranks == "1" ? "2\n" : "2\n2\n2\n");
   }

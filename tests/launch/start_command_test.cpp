@@ -177,6 +177,7 @@ TEST(srun_command, outside_a_job_srun_finds_nodes_itself) {
 TEST(custom_command, template_says_where_everything_goes) {
   EXPECT_EQ(command({.ranks = 4, .threads = 2}, "mpiexec -np {ranks} -d{threads} {command} end"),
             "mpiexec -np 4 -d2 prog --points 1e9 end");
+  EXPECT_EQ(command({.ranks = 4}, "sh ${home} {} {a,b} {ranks} {command}"), "sh ${home} {} {a,b} 4 prog --points 1e9");
   EXPECT_THAT(start_command(parse_launcher("a 'b  {ranks}' \"c d\" e\"\"f {command}"), {.ranks = 3}, {"x y"}),
               ElementsAre("a", "b  3", "c d", "ef", "x y"));
 }
@@ -190,6 +191,8 @@ TEST(parse_launcher, says_what_is_wrong) {
   expect("", "'' is not known; give auto, mpirun, srun, or a template");
   expect("slurm", "'slurm' is not known");
   expect("mpiexec {command}", "no {ranks}");
+  expect("env FOO=1 mpirun -n {ranks}", "has no {command}");
+  expect("mpiexec -n {ranks} -h {hosts} {command}", "{hosts} is not known; a template has {ranks}, {threads}");
   expect("mpiexec -n {ranks} x{command}", "a word of its own");
   expect("mpiexec -n {ranks} '{command}", "a quote has no end");
 }

@@ -199,6 +199,20 @@ TEST(slurm_cpus, are_those_on_the_node) {
   EXPECT_EQ(slurm_cpus(with({{"SLURM_CPUS_ON_NODE", "-1"}})), std::nullopt);
 }
 
+TEST(slurm_nodes, are_named_one_by_one) {
+  const auto nodes = [](const char* list) { return slurm_nodes(with({{"SLURM_JOB_NODELIST", list}})); };
+  EXPECT_THAT(nodes("node1"), ElementsAre("node1"));
+  EXPECT_THAT(nodes("node[08-10,4],login"), ElementsAre("node08", "node09", "node10", "node4", "login"));
+  EXPECT_THAT(nodes("rack[1-2]n[01,3]-ib"), ElementsAre("rack1n01-ib", "rack1n3-ib", "rack2n01-ib", "rack2n3-ib"));
+  EXPECT_THAT(slurm_nodes(with({})), IsEmpty());
+  EXPECT_THAT(nodes(""), IsEmpty());
+  for (const char* strange :
+       {"node[1-", "node]1[", "n[[1]]", "n[a-b]", "n[3-1]", "n[]", "a,,b", "n[1-2-3]", "n[0-18446744073709551615]",
+        "n[1-9999]m[1-9999]", "n[18446744073709551615-18446744073709551616]"}) {
+    EXPECT_THAT(nodes(strange), ElementsAre(strange)) << "as it is";
+  }
+}
+
 TEST(slurm_allocation, has_what_each_node_gives) {
   const auto job = slurm_allocation(with({{"SLURM_JOB_ID", "17"},
                                           {"SLURM_JOB_CPUS_PER_NODE", "16,8(x2)"},

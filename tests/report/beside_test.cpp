@@ -35,6 +35,11 @@ TEST(parse_beside, needs_no_title_and_no_cpu_percent) {
   EXPECT_FALSE(beside.rows[0].cpu_percent.has_value());
 }
 
+TEST(parse_beside, passes_over_a_spreadsheets_mark) {
+  EXPECT_THAT(parse_beside("\xef\xbb\xbfranks,elapsed_s\n1,8\n", "file").rows, SizeIs(1));
+  EXPECT_EQ(parse_beside("\xef\xbb\xbf# A title\nranks,elapsed_s\n1,8\n", "file").title, "A title");
+}
+
 TEST(parse_beside, says_what_is_wrong_and_where) {
   const auto expect = [](const char* csv, const char* message) {
     EXPECT_THAT([&] { (void)parse_beside(csv, "file"); }, ThrowsMessage<std::runtime_error>(HasSubstr(message))) << csv;

@@ -23,8 +23,8 @@ TEST(tidy_csv, a_line_a_run) {
             "launch_to_exit_s,cpu_s,startup_s,error\n"
             "7,2,1,1,2,false,1,1,2026-11-21T08:00:00Z,node1,5,6.5,10.8,0.25,\n"
             "8,2,1,1,2,false,2,1,2026-11-21T08:00:00Z,node1,5,6.5,10.8,0.25,\n"
-            "19,8,1,2,8,true,,1,2026-11-21T08:19:00Z,node1,,0.5,,,\"exit 1: no \"\"licence\"\", sorry\"\n"
-            "20,8,1,2,8,true,,2,2026-11-21T08:20:00Z,node1,,0.25,,,\"signal 9\nkilled\"\n");
+            "19,8,1,2,8,true,,1,2026-11-21T08:19:00Z,node1,,0.5,,,\"exit 1: no \"\"licence\"\"; sorry\"\n"
+            "20,8,1,2,8,true,,2,2026-11-21T08:20:00Z,node1,,0.25,,,signal 9 killed\n");
 }
 
 TEST(tidy_csv, warm_ups_that_succeeded_are_not_counted_as_repetitions) {
@@ -41,7 +41,7 @@ TEST(tidy_csv, warm_ups_that_succeeded_are_not_counted_as_repetitions) {
   view.runs[1].time_s = 0.1;
   view.runs[1].launch_to_exit_s = 2;
   view.points[1].runs.front().sequence = 2;
-  EXPECT_THAT(tidy_csv(view), testing::EndsWith("error\n1,1,1,1,1,true,,1,,\"a,b\",0.1,2,,,\n"
+  EXPECT_THAT(tidy_csv(view), testing::EndsWith("error\n1,1,1,1,1,true,,1,,a;b,0.1,2,,,\n"
                                                 "2,1,1,1,1,false,1,1,,,0.30000000000000004,3,,0.25,\n"));
 }
 

@@ -40,18 +40,25 @@ class conducted : public testing::Test {
       return start_command(launcher, {.ranks = point.ranks, .threads = point.threads}, program);
     };
     return {.machine = {.echelon = "/bin/echelon", .start = start},
-            .launch = [this](const CommandLine& line, const Store::Places& places) { return launch(line, places); },
+            .launch = [this](const CommandLine& line, const Store::Places& places,
+                             std::optional<double> most_s) { return launch(line, places, most_s); },
             .stop_asked = [this] { return stop; },
             .utc_now = [this] { return "day " + std::to_string(++days); },
             .host = "here",
             .cpus_allowed = 2,
             .nodes = [](const Point& point) { return point.ranks / 2 + 1; },
-            .read_record = read_fake_record};
+            .allocation = {"node1", "node2"},
+            .read_record = read_fake_record,
+            .failed =
+                [this](const study::Run& run, bool given_up) {
+                  failures.push_back({run.seq, given_up});
+                }};
   }
-  Ending launch(const CommandLine& line, const Store::Places& places) {
+  Ending launch(const CommandLine& line, const Store::Places& places, std::optional<double> most_s) {
     started.push_back(line.argv);
     Ending ending{.launch_to_exit_s = 8 / std::stod(line.argv.at(1)), .cpu_s = 3.5};
     if (on_launch) on_launch(line, places, ending);
+    ending.overran = most_s && ending.launch_to_exit_s > *most_s;
     return ending;
   }
   Conclusion begin() {
@@ -79,6 +86,7 @@ class conducted : public testing::Test {
   std::function<void(const CommandLine&, const Store::Places&, Ending&)> on_launch;
   std::vector<std::vector<std::string>> started;
   std::vector<study::Run> runs;
+  std::vector<std::pair<std::uint64_t, bool>> failures;  // as they were told
 };
 
 TEST_F(conducted, study_keeps_every_run_with_all_that_was_measured) {
@@ -99,6 +107,7 @@ TEST_F(conducted, study_keeps_every_run_with_all_that_was_measured) {
     EXPECT_EQ(run.warmup, at < 3);
     EXPECT_EQ(run.started_at, "day " + std::to_string(at + 1));
     EXPECT_EQ(run.host, "here");
+    EXPECT_THAT(run.allocation, ElementsAre("node1", "node2"));
   }
 }
 
@@ -132,22 +141,56 @@ TEST_F(conducted, record_that_cannot_be_read_or_a_workloads_that_is_missing_is_a
 }
 
 TEST_F(conducted, failing_runs_are_kept_with_their_error_and_named) {
-  on_launch = [](const CommandLine& line, const Store::Places& places, Ending& ending) {
+  std::size_t told = 0;
+  on_launch = [&](const CommandLine& line, const Store::Places& places, Ending& ending) {
     if (line.argv[1] != "2") return;
+    told = failures.size();
     std::ofstream{places.err} << std::string(5000, 'x') << "\nwarning: of no use\nsolver: no such option --pionts\n";
     ending.exit_code = 2;
   };
   const Conclusion conclusion = begin();
   EXPECT_THAT(conclusion.given_up, ElementsAre(1U));
   EXPECT_EQ(runs.size(), 2U + 2 * 4);
+  EXPECT_EQ(told, 1U) << "once the second attempt began, the first was told";
+  ASSERT_EQ(failures.size(), 2U);
+  EXPECT_FALSE(failures[0].second);
+  EXPECT_EQ(failures[1], std::pair(failures[0].first + 1, true));
   int failed = 0;
   for (const study::Run& run : runs) {
     if (run.ranks != 2) continue;
     EXPECT_EQ(run.attempt, static_cast<unsigned>(++failed));
     EXPECT_EQ(run.exit_code, 2);
-    EXPECT_EQ(run.error, "ended with status 2: warning: of no use\nsolver: no such option --pionts");
+    EXPECT_EQ(run.error, "ended with status 2 (output/000" + std::to_string(run.seq) +
+                             ".err): warning: of no use\nsolver: no such option --pionts");
   }
   EXPECT_EQ(failed, 2);
+}
+
+TEST_F(conducted, error_is_the_programs_and_not_what_mpirun_adds) {
+  const std::string rule = std::string(74, '-') + "\n";
+  const std::string chatter = rule + "Primary job  terminated normally, but 1 process returned\n" +
+                              "a non-zero exit code. Per user-direction, the job has been aborted.\n" + rule + rule +
+                              "mpirun detected that one or more processes exited with non-zero status, thus causing\n" +
+                              "the job to be terminated. The first process to do so was:\n\n" +
+                              "  Process name: [[14463,1],0]\n  Exit code:    5\n" + rule;
+  plan.ranks = {1, 2};
+  plan.repeat = 1;
+  plan.warmup = 0;
+  on_launch = [&](const CommandLine& line, const Store::Places& places, Ending& ending) {
+    std::ofstream{places.err} << (line.argv[1] == "1" ? "solver: no mesh\n" : "") << chatter;
+    ending.exit_code = 5;
+  };
+  (void)begin();
+  ASSERT_EQ(runs.size(), 4U);
+  for (const study::Run& run : runs) {
+    if (run.ranks == 1) {
+      EXPECT_THAT(run.error, testing::EndsWith(".err): solver: no mesh"));
+    } else {
+      EXPECT_THAT(run.error, HasSubstr(".err): Primary job  terminated normally")) << "better than nothing";
+      EXPECT_THAT(run.error, testing::EndsWith("Exit code:    5"));
+      EXPECT_THAT(run.error, testing::Not(HasSubstr("-----")));
+    }
+  }
 }
 
 TEST_F(conducted, signals_and_programs_that_do_not_start_are_failures) {
@@ -220,6 +263,44 @@ TEST_F(conducted, stop_between_runs_begins_none) {
   EXPECT_TRUE(begin().stopped);
   EXPECT_EQ(runs.size(), 5U);
   EXPECT_EQ(started.size(), 5U);
+}
+
+TEST_F(conducted, run_that_hangs_ends_with_the_budget_and_does_not_count) {
+  plan.budget_s = 100;
+  on_launch = [&](const CommandLine& line, const Store::Places& places, Ending& ending) {
+    std::ofstream{places.out} << "half";
+    if (line.argv[1] == "2" && started.size() > 3) ending.launch_to_exit_s = 1e9;
+  };
+  const Conclusion conclusion = begin();
+  EXPECT_TRUE(conclusion.budget_is_spent);
+  EXPECT_FALSE(conclusion.stopped);
+  EXPECT_EQ(conclusion.overrun, 1U);
+  EXPECT_THAT(conclusion.given_up, IsEmpty());
+  EXPECT_EQ(runs.size(), started.size() - 1);
+  for (const study::Run& run : runs) EXPECT_LT(run.launch_to_exit_s, 100);
+  EXPECT_FALSE(std::filesystem::exists(dir() + "/output/000" + std::to_string(started.size()) + ".out"));
+}
+
+TEST_F(conducted, study_goes_on_with_another_budget_and_more_repetitions) {
+  (void)begin();
+  const std::vector<std::uint64_t> whole = order();
+  for (std::uint64_t budget_s = 1; budget_s < 60; ++budget_s) {
+    std::filesystem::remove_all(dir());
+    plan.repeat = 2;
+    plan.budget_s = static_cast<double>(budget_s);
+    (void)begin();
+    plan.budget_s = 1000;
+    plan.repeat = 3;
+    EXPECT_FALSE(resume().budget_is_spent);
+    EXPECT_EQ(order(), whole) << "after a budget of " << budget_s << " s";
+    EXPECT_EQ(Store::read_plan(dir()), plan) << "the next one goes on with this";
+  }
+  // With a smaller one it ends at once, and loses nothing.
+  plan.budget_s = 2;
+  EXPECT_FALSE(resume().budget_is_spent) << "it had ended before";
+  plan.repeat = 4;
+  EXPECT_TRUE(resume().budget_is_spent);
+  EXPECT_EQ(order(), whole);
 }
 
 TEST_F(conducted, study_that_is_complete_runs_nothing_when_resumed) {

@@ -133,6 +133,29 @@ TEST(plan, difference_names_what_changed) {
             "command ('pi --points 1e9' before, 'pi --points 1e8' now)");
 }
 
+TEST(plan, difference_sees_where_words_begin) {
+  Plan now = some_plan();
+  now.command = {"pi", "--points 1e9"};
+  EXPECT_EQ(difference(some_plan(), now), "command ('pi --points 1e9' before, 'pi '--points 1e9'' now)");
+}
+
+TEST(plan, study_may_go_on_with_another_budget_and_more_repetitions_only) {
+  Plan before = some_plan();
+  before.budget_s = 60;
+  Plan now = before;
+  now.budget_s = 30;
+  now.repeat = before.repeat + 1;
+  now.max_repeat = before.max_repeat + 1;
+  EXPECT_EQ(difference_on_resume(before, now), "");
+  now.budget_s.reset();
+  EXPECT_EQ(difference_on_resume(before, now), "");
+  now.repeat = before.repeat - 1;
+  now.max_repeat = before.max_repeat - 1;
+  now.seed = 2;
+  EXPECT_EQ(difference_on_resume(before, now),
+            "repeat (10 before, 9 now), max_repeat (100 before, 99 now), seed (1 before, 2 now)");
+}
+
 TEST(plan, that_cannot_be_is_refused) {
   const auto refused = [](const std::function<void(Plan&)>& change) {
     Plan plan = some_plan();
@@ -144,6 +167,14 @@ TEST(plan, that_cannot_be_is_refused) {
   EXPECT_THAT(refused([](Plan& p) { p.threads = {}; }), HasSubstr("--threads: there are none"));
   EXPECT_THAT(refused([](Plan& p) { p.baseline = 3; }), HasSubstr("--baseline: 3 is not one of the ranks"));
   EXPECT_THAT(refused([](Plan& p) { p.precision = 0; }), HasSubstr("--precision"));
+  const auto precise = [&](std::uint64_t max_repeat) {
+    return refused([&](Plan& p) {
+      p.precision = 0.02;
+      p.max_repeat = max_repeat;
+    });
+  };
+  EXPECT_THAT(precise(5), HasSubstr("--max-repeat: with 5 runs no median has an interval"));
+  EXPECT_EQ(precise(6), "(not refused)");
   EXPECT_THAT(refused([](Plan& p) { p.budget_s = 0; }), HasSubstr("--budget"));
   EXPECT_THAT(refused([](Plan& p) { p.command = {}; }), HasSubstr("COMMAND"));
   EXPECT_THAT(refused([](Plan& p) { p.weak = "1e8*p"; }), HasSubstr("--weak: the command has no {}"));
@@ -151,7 +182,36 @@ TEST(plan, that_cannot_be_is_refused) {
   EXPECT_THAT(refused([](Plan& p) { p.launcher = "x {command}"; }), HasSubstr("no {ranks}"));
   EXPECT_THAT(refused([](Plan& p) { p.launcher = "x {ranks} '{command}"; }), HasSubstr("quote"));
   EXPECT_THAT(refused([](Plan& p) { p.launcher = "x {ranks} a{command}"; }), HasSubstr("word of its own"));
+  EXPECT_THAT(refused([](Plan& p) {
+                p.command = {"./solver", "a\xff"};
+              }),
+              AllOf(HasSubstr("COMMAND: \"a\xef\xbf\xbd\" is not UTF-8"), HasSubstr("script")));
+  EXPECT_THAT(refused([](Plan& p) { p.launcher = "x\xff {ranks} {command}"; }), HasSubstr("--launcher: "));
+  EXPECT_THAT(refused([](Plan& p) { p.folder = "/tmp/\xff"; }), HasSubstr("the folder that runs are started in"));
   EXPECT_THAT(refused([](Plan& p) { p.command = {"queue"}; }), HasSubstr("--threads: queue has no threads"));
+  EXPECT_THAT(refused([](Plan& p) {
+                p.weak = "1e7*sqrt(p)";
+                p.command = {"pi", "--points", "{}"};
+              }),
+              AllOf(HasSubstr("'1e7*sqrt(p)' is 14142135.623731 with p = 2, and pi takes whole numbers"),
+                    HasSubstr("give rint(1e7*sqrt(p))")));
+  EXPECT_EQ(refused([](Plan& p) {
+              p.weak = "rint(1e7*sqrt(p))";
+              p.command = {"pi", "--points={}"};
+            }),
+            "(not refused)");
+  EXPECT_EQ(refused([](Plan& p) {
+              p.weak = "1e7*sqrt(p)";
+              p.command = {"./solver", "{}"};
+            }),
+            "(not refused)");
+  EXPECT_THAT(refused([](Plan& p) { p.command = {"fill", "--out", "x.npy"}; }), HasSubstr("add --force"));
+  EXPECT_EQ(refused([](Plan& p) { p.command = {"fill", "--force", "--out", "x.npy"}; }), "(not refused)");
+  EXPECT_THAT(refused([](Plan& p) {
+                p.threads = {1};
+                p.command = {"log", "run.log"};
+              }),
+              HasSubstr("COMMAND: log would find its file there from the second run on; add --force"));
   EXPECT_THAT(refused([](Plan& p) { p.command = {"pi", "-n", "2"}; }), HasSubstr("-n is the study's"));
   EXPECT_THAT(refused([](Plan& p) { p.command = {"pi", "--json=x"}; }), HasSubstr("--json is the study's"));
 }

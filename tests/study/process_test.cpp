@@ -24,12 +24,14 @@ class process : public testing::Test {
  protected:
   ~process() override { EXPECT_TRUE(test::descendants(getpid()).empty()); }
 
-  Ending shell(const std::string& script) {
+  Ending shell(const std::string& script, std::optional<double> most_s = std::nullopt) {
     CommandLine line{.argv = {"sh", "-c", script}, .folder = folder.path().string()};
     line.environment = {{"OMP_NUM_THREADS", "3"}, {"PATH", std::string{std::getenv("PATH")}}};
-    return run(line);
+    return run(line, most_s);
   }
-  Ending run(const CommandLine& line) { return run_process(line, path("out"), path("err"), signals); }
+  Ending run(const CommandLine& line, std::optional<double> most_s = std::nullopt) {
+    return run_process(line, path("out"), path("err"), most_s, signals);
+  }
   std::string path(const std::string& name) const { return (folder.path() / name).string(); }
   std::string text_of(const std::string& name) const {
     std::ifstream in{path(name)};
@@ -63,7 +65,8 @@ TEST_F(process, signal_that_ends_it_is_told) { EXPECT_EQ(shell("kill -SEGV $$").
 TEST_F(process, that_cannot_be_started_says_why) {
   const Ending ending = run({.argv = {"/nonexistent/program"}});
   EXPECT_THAT(ending.start_error, HasSubstr("cannot start '/nonexistent/program': No such file"));
-  EXPECT_THAT(run({.argv = {"true"}, .folder = "/nonexistent"}).start_error, HasSubstr("cannot start 'true'"));
+  EXPECT_EQ(run({.argv = {"true"}, .folder = "/nonexistent"}).start_error,
+            "cannot enter the folder '/nonexistent': No such file or directory");
 }
 
 TEST_F(process, leaves_nothing_behind) {
@@ -77,6 +80,15 @@ TEST_F(process, request_to_stop_ends_it_at_once) {
   EXPECT_EQ(ending.signal, SIGTERM);
   EXPECT_LT(ending.launch_to_exit_s, 9) << "it needed no second signal";
   EXPECT_TRUE(signals.asked());
+}
+
+TEST_F(process, that_has_no_more_time_is_ended) {
+  const Ending ending = shell("sleep 1000", 0.2);
+  EXPECT_TRUE(ending.overran);
+  EXPECT_FALSE(ending.stopped);
+  EXPECT_EQ(ending.signal, SIGTERM);
+  EXPECT_GE(ending.launch_to_exit_s, 0.2);
+  EXPECT_FALSE(shell("true", 100).overran);
 }
 
 TEST_F(process, second_request_kills_what_does_not_listen) {

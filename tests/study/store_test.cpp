@@ -90,6 +90,7 @@ TEST_F(store, runs_are_there_again) {
     failed.attempt = 2;
     failed.warmup = true;
     failed.cpu_s.reset();
+    failed.allocation = {"node1", "node2"};
     failed.record_json.clear();
     failed.record.reset();
     made.add(failed);
@@ -116,6 +117,9 @@ TEST_F(store, runs_are_there_again) {
   EXPECT_TRUE(second.warmup);
   EXPECT_FALSE(second.cpu_s);
   EXPECT_FALSE(second.succeeded());
+  EXPECT_THAT(second.allocation, ElementsAre("node1", "node2"));
+  EXPECT_THAT(first.allocation, IsEmpty());
+  EXPECT_THAT(text_of("runs/0001.json"), testing::Not(HasSubstr("allocation"))) << "as runs of before have none";
   EXPECT_EQ(Store::read_plan(dir()), plan());
 }
 
@@ -241,6 +245,7 @@ TEST(study_points, have_the_measured_runs_and_count_the_failed_ones) {
   runs[3].error = "failed";
   runs[4].warmup = true;
   for (std::size_t at = 0; at < runs.size(); ++at) runs[at].seq = at + 1;
+  runs[1].record->context.cpus_allowed = 5;
   runs[2].record.reset();
   const auto points = study_points(two, runs);
   ASSERT_EQ(points.size(), 2U);
@@ -253,7 +258,7 @@ TEST(study_points, have_the_measured_runs_and_count_the_failed_ones) {
   EXPECT_EQ(points[1].runs[1].time_s, 2) << "from launch to exit";
   EXPECT_EQ(points[1].runs[1].sequence, 3U);
   EXPECT_TRUE(points[1].startup_counted);
-  EXPECT_EQ(points[1].cpus_allowed, 3U);
+  EXPECT_EQ(points[1].cpus_allowed, 3U) << "in the run that had the fewest";
   EXPECT_EQ(points[1].failures, 1U);
 }
 

@@ -62,6 +62,10 @@ struct Allocation {
 /// Nothing outside SLURM, or where its variables are not what SLURM writes.
 [[nodiscard]] std::optional<Allocation> slurm_allocation(const Environment& look_up = environment);
 
+/// The names of the SLURM job's nodes (SLURM_JOB_NODELIST): node[01-02,4],login is node01, node02, node4, login. What
+/// is not such a list is one name, as it is; empty outside of a job.
+[[nodiscard]] std::vector<std::string> slurm_nodes(const Environment& look_up = environment);
+
 [[nodiscard]] std::string host_name();
 /// As /proc/cpuinfo names it.
 [[nodiscard]] std::string cpu_model();

@@ -46,7 +46,7 @@ void check(const Plan& plan);
 /// Throws base::UsageError.
 [[nodiscard]] std::vector<std::uint64_t> parse_counts(std::string_view text, std::uint64_t max);
 
-/// One JSON object, ending in a newline.
+/// One JSON object, ending in a newline. @pre check() passed
 [[nodiscard]] std::string to_json(const Plan& plan);
 /// Members that are missing are as in `otherwise`; ranks and threads may also be text, as parse_counts() takes it.
 /// Throws std::runtime_error, saying what is wrong: an unknown member too, for it may be a mistyped one.
@@ -55,5 +55,8 @@ void check(const Plan& plan);
 /// What is not the same, as in "ranks (1,2 before, 1,2,4 now)"; empty where nothing. `folder` may differ.
 [[nodiscard]] std::string difference(const Plan& before, const Plan& now, std::string_view in_before = "before",
                                      std::string_view in_now = "now");
+
+/// The same, but for what a study that goes on may have anew: another budget, and more runs of a point.
+[[nodiscard]] std::string difference_on_resume(const Plan& before, const Plan& now);
 
 }  // namespace echelon::study

@@ -27,14 +27,15 @@ struct Run {
   std::string started_at = {};  ///< UTC, ISO 8601
   std::vector<std::string> argv = {};
   double launch_to_exit_s = 0;
-  std::optional<double> cpu_s = {};  ///< user and system, of all its processes on this node; nothing: unknown
-  int exit_code = 0;                 ///< where it exited
-  int signal = 0;                    ///< that ended it, or 0
-  std::string error = {};            ///< why it failed: the last lines of its standard error; empty: it did not
-  std::string host = {};             ///< that it was started on
-  std::uint64_t cpus_allowed = 0;    ///< that the ranks could use together; 0: unknown, as on other nodes
-  std::uint64_t nodes = 1;           ///< that its ranks were on
-  std::string record_json = {};      ///< what it recorded itself, as it wrote it; empty: nothing
+  std::optional<double> cpu_s = {};          ///< user and system, of all its processes on this node; nothing: unknown
+  int exit_code = 0;                         ///< where it exited
+  int signal = 0;                            ///< that ended it, or 0
+  std::string error = {};                    ///< why it failed: the last lines of its standard error; empty: it did not
+  std::string host = {};                     ///< that it was started on
+  std::uint64_t cpus_allowed = 0;            ///< that the ranks could use together; 0: unknown, as on other nodes
+  std::uint64_t nodes = 1;                   ///< that its ranks were on
+  std::vector<std::string> allocation = {};  ///< the names of all nodes that it could use; empty: unknown, or this one
+  std::string record_json = {};              ///< what it recorded itself, as it wrote it; empty: nothing
   std::optional<measure::Record> record = {};  ///< the same, read
 
   [[nodiscard]] bool succeeded() const noexcept { return error.empty(); }

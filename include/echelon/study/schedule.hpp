@@ -54,6 +54,12 @@ class Schedule {
   [[nodiscard]] double spent_s() const noexcept { return spent_s_; }
   /// The study has ended by its budget.
   [[nodiscard]] bool budget_is_spent() const noexcept { return budget_is_spent_; }
+  /// Takes another budget, with what is spent; a study that had ended by its budget may go on.
+  void set_budget(std::optional<double> budget_s);
+  /// What is left of it for the next run; nothing: there is none. @pre next() has a value
+  [[nodiscard]] std::optional<double> budget_left_s() const;
+  /// The budget was spent in a run, which does not count.
+  void end_by_budget();
   /// How many runs of a point there can still be, without failures: with a precision the most, else exactly.
   [[nodiscard]] std::uint64_t runs_left(std::size_t point) const;
 
@@ -62,7 +68,6 @@ class Schedule {
   [[nodiscard]] bool affords_block() const;
   void begin_block();
   void advance();
-  void end_by_budget();
 
   Plan plan_;
   std::vector<Point> points_;

@@ -21,7 +21,7 @@ class Store {
   [[nodiscard]] static Plan read_plan(const std::string& folder);
   /// Makes the folder, where it is not there, and begins a study in it; refuses one that has a study.
   [[nodiscard]] static Store create(const std::string& folder, const Plan& plan);
-  /// Goes on with the study in it, whose plan must be this.
+  /// Goes on with the study in it by this plan, which is kept where difference_on_resume() is none.
   [[nodiscard]] static Store resume(const std::string& folder, const Plan& plan, const ReadRecord& read_record);
 
   Store(Store&&) noexcept;
