@@ -2,10 +2,13 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <set>
+#include <span>
 
 #include <fmt/format.h>
 
 #include <echelon/report/gnuplot.hpp>
+#include <echelon/report/plural.hpp>
 
 #include "printable.hpp"
 #include "study_words.hpp"
@@ -52,12 +55,13 @@ Scale scale_of(const analysis::Study& study) {
   return scale;
 }
 
+/// In processors.
 struct Range {
   double from = 1;
   double to = 1;
 };
 
-/// Of the x axis, in processors: the points that have times, and as far as models go.
+/// Of the x axis: the points that have times, and as far as models go.
 Range range_of(const analysis::Study& study) {
   Range range{std::numeric_limits<double>::infinity(), 0};
   for (const analysis::StudyRow& row : study.rows) {
@@ -70,24 +74,61 @@ Range range_of(const analysis::Study& study) {
   return range;
 }
 
-std::vector<double> curve_of(const Range& range) {
-  constexpr int steps = 96;
-  std::vector<double> processors;
-  for (int i = 0; i <= steps; ++i)
-    processors.push_back(range.from * std::pow(range.to / range.from, i / double{steps}));
-  return processors;
+/// Up to where there are points that the models are fitted to: not all points are.
+double last_fitted(const analysis::Study& study) {
+  double last = 0;
+  for (const analysis::Forecast& forecast : study.forecasts) {
+    if (forecast.measured) last = std::max(last, forecast.processors);
+  }
+  return last;
 }
 
-/// In single quotes gnuplot replaces nothing.
+/// From the first point that the models are fitted to, by way of the last, to where the study may extrapolate.
+std::vector<double> curve_of(const analysis::Study& study) {
+  if (study.forecasts.empty()) return {};
+  const double first = study.forecasts.front().processors;
+  const double ratio = study.forecasts.back().processors / first;
+  constexpr int steps = 96;
+  std::set<double> processors{last_fitted(study), study.forecasts.back().processors};
+  for (int i = 0; i < steps; ++i) processors.insert(first * std::pow(ratio, i / double{steps}));
+  return {processors.begin(), processors.end()};
+}
+
+/// The numbers of threads whose points are told apart: where there are several, and some have several points or the
+/// same number of processors comes in several ways.
+std::vector<std::uint64_t> thread_series(const analysis::Study& study) {
+  std::set<std::uint64_t> threads;
+  std::set<std::uint64_t> processors;
+  std::size_t points = 0;
+  for (const analysis::StudyRow& row : study.rows) {
+    if (!row.time_s) continue;
+    threads.insert(row.threads);
+    processors.insert(row.processors);
+    ++points;
+  }
+  if (threads.size() < 2 || (threads.size() == points && processors.size() == points)) return {};
+  return {threads.begin(), threads.end()};
+}
+
+/// A string that gnuplot draws as it is. Between double quotes it replaces what is between backquotes, and names after
+/// @ where it has lost count of the quotes: these are written by their codes.
 std::string quoted(std::string_view text) {
-  std::string result = "'";
-  for (const char c : printable(text)) result += c == '\'' ? std::string{"''"} : std::string{c};
-  return result + "'";
+  std::string result = "\"";
+  for (const char c : printable(text)) {
+    switch (c) {
+      case '\\': result += "\\\\"; break;
+      case '"': result += "\\\""; break;
+      case '`': result += "\\140"; break;
+      case '@': result += "\\100"; break;
+      default: result += c;
+    }
+  }
+  return result + '"';
 }
 
 /// gnuplot warns of a band that has no part.
-bool has_band(const analysis::Model& model, const Range& range) {
-  return std::ranges::any_of(curve_of(range), [&](double processors) {
+bool has_band(const analysis::Model& model, std::span<const double> curve) {
+  return std::ranges::any_of(curve, [&](double processors) {
     const auto interval = model.predict(processors).interval;
     return interval && interval->lower > 0 && std::isfinite(interval->upper);
   });
@@ -122,27 +163,49 @@ struct Figure {
   std::string ideal;  ///< a function of x, or empty
 };
 
+/// Of a model: its band, its curve, and dashed the part of it that no point is near.
+void add_model(std::vector<std::string>& parts, const Figure& figure, const analysis::Study& study, std::size_t m) {
+  const std::vector<double> curve = curve_of(study);
+  const std::string_view colour = colours[m % colours.size()];
+  const std::string data = fmt::format("'figures.dat' index {}", m + 1);
+  const int c = figure.model_column;
+  const std::string last = number(last_fitted(study));
+  if (has_band(study.models[m], curve)) {
+    parts.push_back(fmt::format("{} using 1:{}:{} with filledcurves lc rgb '{}' notitle", data, c + 1, c + 2, colour));
+  }
+  parts.push_back(fmt::format("{} using ($1<={}?$1:NaN):{} with lines lw 1.5 lc rgb '{}' title '{}'", data, last, c,
+                              colour, analysis::name(study.models[m].kind())));
+  if (curve.back() > last_fitted(study)) {
+    parts.push_back(
+        fmt::format("{} using ($1>={}?$1:NaN):{} with lines dt 2 lw 1.5 lc rgb '{}' notitle", data, last, c, colour));
+  }
+}
+
+/// Points with their intervals: those of each number of threads by a mark of their own.
+void add_points(std::vector<std::string>& parts, const Figure& figure, const analysis::Study& study) {
+  constexpr std::array marks{7, 9, 5, 13, 11, 15, 6, 8, 4, 12, 10, 14};
+  const std::vector<std::uint64_t> threads = thread_series(study);
+  for (std::size_t i = 0; i < std::max<std::size_t>(threads.size(), 1); ++i) {
+    const std::string x = threads.empty() ? "1" : fmt::format("($3=={}?$1:NaN)", threads[i]);
+    const std::string who = threads.empty() ? "" : fmt::format(", {} a rank", plural(threads[i], "thread"));
+    parts.push_back(
+        fmt::format("'figures.dat' index 0 using {}:{}:{}:{} with yerrorbars pt {} ps 0.6 lw 1.5 lc rgb 'black' title "
+                    "'median, {} % CI{}'",
+                    x, figure.column, figure.column + 1, figure.column + 2, marks[i % marks.size()],
+                    confidence_percent(study), who));
+  }
+}
+
 std::string plot(const Figure& figure, const analysis::Study& study) {
-  const Range range = range_of(study);
   std::vector<std::string> parts;
-  for (std::size_t m = 0; m < study.models.size(); ++m) {
-    const std::string_view name = analysis::name(study.models[m].kind());
-    const std::string_view colour = colours[m % colours.size()];
-    const int c = figure.model_column;
-    if (has_band(study.models[m], range)) {
-      parts.push_back(fmt::format("'figures.dat' index {} using 1:{}:{} with filledcurves lc rgb '{}' notitle", m + 1,
-                                  c + 1, c + 2, colour));
-    }
-    parts.push_back(fmt::format("'figures.dat' index {} using 1:{} with lines lw 1.5 lc rgb '{}' title '{}'", m + 1, c,
-                                colour, name));
+  for (std::size_t m = 0; m < study.models.size(); ++m) add_model(parts, figure, study, m);
+  if (!study.models.empty() && curve_of(study).back() > last_fitted(study)) {
+    parts.emplace_back("NaN with lines dt 2 lw 1.5 lc rgb '#444444' title 'extrapolated'");
   }
   if (!figure.ideal.empty()) {
-    parts.push_back(figure.ideal + " with lines dt 2 lw 1.5 lc rgb '#666666' title 'ideal'");
+    parts.push_back(figure.ideal + " with lines dt 3 lw 1.5 lc rgb '#666666' title 'ideal'");
   }
-  parts.push_back(
-      fmt::format("'figures.dat' index 0 using 1:{}:{}:{} with yerrorbars pt 7 ps 0.6 lw 1.5 lc rgb 'black' title "
-                  "'median, {} % CI'",
-                  figure.column, figure.column + 1, figure.column + 2, confidence_percent(study)));
+  add_points(parts, figure, study);
   return fmt::format("  set output '{}.'.format\n  set ylabel '{}'\n  {}\n  plot {}\n  unset output\n", figure.file,
                      figure.y_label, figure.axes, fmt::join(parts, ", \\\n       "));
 }
@@ -157,11 +220,11 @@ std::string figures_dat(const StudyView& view) {
     text += fmt::format("{} {} {} {} {} {} {}\n", row.processors, row.ranks, row.threads, row.repetitions,
                         figures(row.time_s), figures(speedup_of(row)), figures(efficiency_of(row)));
   }
-  const Range range = range_of(view.study);
+  const std::vector<double> curve = curve_of(view.study);
   for (const analysis::Model& model : view.study.models) {
     text += fmt::format("\n\n# {}: processors time_s lower upper speedup lower upper efficiency lower upper\n",
                         analysis::name(model.kind()));
-    for (const double processors : curve_of(range)) {
+    for (const double processors : curve) {
       const analysis::Prediction at = model.predict(processors);
       const Interval time_s = at.interval.value_or(Interval{unknown, unknown});
       // The shortest time is the largest speedup.
