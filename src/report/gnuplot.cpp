@@ -21,7 +21,10 @@ using analysis::Interval;
 
 constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
 
-std::string number(double value) { return std::isfinite(value) ? fmt::format("{:.9g}", value) : "NaN"; }
+std::string number(double value) {
+  if (std::isinf(value)) return value > 0 ? "Inf" : "-Inf";
+  return std::isnan(value) ? "NaN" : fmt::format("{:.9g}", value);
+}
 
 /// Without an interval: one of no width, so that the point is drawn.
 std::string figures(const std::optional<Estimate>& estimate) {
@@ -126,12 +129,53 @@ std::string quoted(std::string_view text) {
   return result + '"';
 }
 
-/// gnuplot warns of a band that has no part.
-bool has_band(const analysis::Model& model, std::span<const double> curve) {
-  return std::ranges::any_of(curve, [&](double processors) {
-    const auto interval = model.predict(processors).interval;
-    return interval && interval->lower > 0 && std::isfinite(interval->upper);
-  });
+/// What an axis has to show.
+struct Extent {
+  double least = std::numeric_limits<double>::infinity();
+  double most = 0;
+
+  void add(double value) {
+    if (!(value > 0) || !std::isfinite(value)) return;
+    least = std::min(least, value);
+    most = std::max(most, value);
+  }
+};
+
+/// Of points, curves and the ideal; with the ends of the points' intervals, as far as these are not `reach` times as
+/// far out; bands of models do not count. `pick` is an estimate of a row, `at` the figure for processors and seconds.
+template <typename Pick, typename At>
+Extent extent_of(const analysis::Study& study, const Scale& scale, double reach, Pick pick, At at) {
+  Extent values;
+  for (const analysis::StudyRow& row : study.rows) {
+    if (const std::optional<Estimate> estimate = pick(row)) values.add(estimate->value);
+  }
+  for (const analysis::Model& model : study.models) {
+    for (const double p : curve_of(study)) values.add(at(p, model.predict(p).time_s));
+  }
+  const Range range = range_of(study);
+  for (const double p : {range.from, range.to}) values.add(at(p, scale.ideal_s(p)));
+  Extent all = values;
+  for (const analysis::StudyRow& row : study.rows) {
+    const std::optional<Estimate> estimate = pick(row);
+    if (!estimate || !estimate->interval) continue;
+    all.add(std::max(estimate->interval->lower, values.least / reach));
+    all.add(std::min(estimate->interval->upper, values.most * reach));
+  }
+  return all;
+}
+
+std::string linear_axis(const Extent& extent) {
+  return fmt::format("unset logscale y; set yrange [0:{:.6g}]", extent.most > 0 ? 1.1 * extent.most : 1);
+}
+
+/// From one power of the base to another, as only these have labels.
+std::string log_axis(const Extent& extent, int base) {
+  const auto power = [&](double value) { return std::log(value) / std::log(base); };
+  constexpr double space = 1.05;
+  const double first = extent.most > 0 ? std::floor(power(extent.least / space)) : 0;
+  const double last = extent.most > 0 ? std::ceil(power(extent.most * space)) : 1;
+  return fmt::format("set logscale y {}; set yrange [{:.6g}:{:.6g}]", base, std::pow(base, first),
+                     std::pow(base, last));
 }
 
 constexpr std::string_view preamble =
@@ -144,6 +188,9 @@ set xlabel 'processors'
 set grid
 set style fill transparent solid 0.12 noborder
 set bars 0.5
+# Ends of a band that are 0 or infinite have no place on a logarithmic axis: far outside of the figure will do.
+low(end, middle) = end > 1e-4 * middle ? end : 1e-4 * middle
+high(end, middle) = end < 1e4 * middle ? end : 1e4 * middle
 formats = strstrt(GPVAL_TERMINALS, 'pdfcairo') ? 'svg pdf' : 'svg'
 if (formats eq 'svg') print 'this gnuplot writes no PDF; the figures are SVG only'
 do for [format in formats] {
@@ -157,7 +204,7 @@ constexpr std::array<std::string_view, 3> colours{"#0072b2", "#d55e00",
 struct Figure {
   std::string_view file;
   std::string_view y_label;
-  std::string_view axes;
+  std::string axes;
   int column;         ///< of the figure in "points"; its bounds follow
   int model_column;   ///< of the figure in a model's table; its bounds follow
   std::string ideal;  ///< a function of x, or empty
@@ -165,17 +212,19 @@ struct Figure {
 
 /// Of a model: its band, its curve, and dashed the part of it that no point is near.
 void add_model(std::vector<std::string>& parts, const Figure& figure, const analysis::Study& study, std::size_t m) {
-  const std::vector<double> curve = curve_of(study);
+  const analysis::Model& model = study.models[m];
+  const double end = curve_of(study).back();
   const std::string_view colour = colours[m % colours.size()];
   const std::string data = fmt::format("'figures.dat' index {}", m + 1);
   const int c = figure.model_column;
   const std::string last = number(last_fitted(study));
-  if (has_band(study.models[m], curve)) {
-    parts.push_back(fmt::format("{} using 1:{}:{} with filledcurves lc rgb '{}' notitle", data, c + 1, c + 2, colour));
+  if (model.predict(end).interval) {
+    parts.push_back(fmt::format("{} using 1:(low(${},${})):(high(${},${})) with filledcurves lc rgb '{}' notitle", data,
+                                c + 1, c, c + 2, c, colour));
   }
   parts.push_back(fmt::format("{} using ($1<={}?$1:NaN):{} with lines lw 1.5 lc rgb '{}' title '{}'", data, last, c,
-                              colour, analysis::name(study.models[m].kind())));
-  if (curve.back() > last_fitted(study)) {
+                              colour, analysis::name(model.kind())));
+  if (end > last_fitted(study)) {
     parts.push_back(
         fmt::format("{} using ($1>={}?$1:NaN):{} with lines dt 2 lw 1.5 lc rgb '{}' notitle", data, last, c, colour));
   }
@@ -248,14 +297,24 @@ std::string figures_gp(const StudyView& view) {
   std::string text{preamble};
   text += fmt::format("  set title {}\n", quoted(fmt::format("{}: {}", scaling_words(view), view.title)));
   text += fmt::format("  set logscale x 2\n  set xrange [{:.6g}:{:.6g}]\n", range.from / 1.15, range.to * 1.15);
-  const std::string_view time_axes = scale.is_strong ? "set logscale y 10; set key top right; set autoscale y"
-                                                     : "unset logscale y; set key bottom right; set yrange [0:*]";
+  const auto seconds = [](double, double time_s) { return time_s; };
+  const auto speedup = [&](double processors, double time_s) { return scale.speedup(processors, time_s); };
+  const auto efficiency = [&](double processors, double time_s) { return scale.efficiency(processors, time_s); };
+  constexpr double log_reach = 4;
+  constexpr double linear_reach = 2;
+  const Extent times = extent_of(
+      study, scale, log_reach, [](const auto& row) { return row.time_s; }, seconds);
+  const std::string time_axes =
+      scale.is_strong ? log_axis(times, 10) + "; set key top right" : linear_axis(times) + "; set key bottom right";
   const auto ideal = [&](std::string formula) { return study.baseline ? std::move(formula) : std::string{}; };
   const std::array figures{
       Figure{"time", "time (s)", time_axes, 5, 2, ideal(scale.is_strong ? base_s + " * " + base + " / x" : base_s)},
       Figure{"speedup", scale.is_strong ? "speedup" : "scaled speedup",
-             "set logscale y 2; set key top left; set autoscale y", 8, 5, ideal("x / " + base)},
-      Figure{"efficiency", "efficiency", "unset logscale y; set key bottom left; set yrange [0:*]", 11, 8, ideal("1")},
+             log_axis(extent_of(study, scale, log_reach, speedup_of, speedup), 2) + "; set key top left", 8, 5,
+             ideal("x / " + base)},
+      Figure{"efficiency", "efficiency",
+             linear_axis(extent_of(study, scale, linear_reach, efficiency_of, efficiency)) + "; set key bottom left",
+             11, 8, ideal("1")},
   };
   for (const Figure& figure : figures) text += plot(figure, study);
   return text + "}\n";

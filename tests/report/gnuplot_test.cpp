@@ -237,6 +237,40 @@ TEST_F(with_gnuplot, points_of_other_numbers_of_threads_have_other_marks) {
   }
 }
 
+/// The y axes of a script, in its figures' order.
+std::vector<analysis::Interval> y_axes(const std::string& script) {
+  std::vector<analysis::Interval> axes;
+  constexpr std::string_view head = "set yrange [";
+  for (std::size_t at = 0; (at = script.find(head, at)) != std::string::npos;) {
+    at += head.size();
+    const double lower = std::atof(script.c_str() + at);
+    axes.push_back({lower, std::atof(script.c_str() + script.find(':', at) + 1)});
+  }
+  return axes;
+}
+
+// Times so different that intervals are beyond the largest efficiency, and models' bands go from 0 to infinity.
+TEST_F(with_gnuplot, axes_have_the_ends_of_intervals_but_not_of_bands) {
+  StudyView view = amdahl_view();
+  for (analysis::StudyPoint& point : view.points) {
+    double factor = point.ranks == 4 ? 1.2 : 0.4;
+    for (analysis::StudyRun& run : point.runs) run.time_s *= factor += 0.2;
+  }
+  view.points[3].runs[5].time_s = 1000;
+  view.study = analysis::analyse(view.points);
+  const analysis::StudyRow& row = view.study.rows[1];
+  ASSERT_GT(row.scaling->efficiency.interval->upper, 1.2);
+  const auto axes = y_axes(figures_gp(view));
+  ASSERT_EQ(axes.size(), 3U);
+  EXPECT_LT(axes[0].lower, row.time_s->interval->lower);
+  EXPECT_LT(axes[1].lower, row.scaling->speedup.interval->lower);
+  EXPECT_GT(axes[2].upper, row.scaling->efficiency.interval->upper);
+  EXPECT_LE(axes[0].upper, 100) << "one run of 1000 s is not to make the rest small";
+  EXPECT_LT(axes[2].upper, 4) << "nor are bands";
+  EXPECT_THAT(figures_dat(view), HasSubstr(" Inf"));
+  expect_figures(view);
+}
+
 TEST(gnuplot, points_have_one_mark_where_threads_tell_nothing) {
   EXPECT_THAT(figures_gp(amdahl_view()), Not(HasSubstr("a rank")));
   StudyView view = amdahl_view();
