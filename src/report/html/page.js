@@ -222,14 +222,11 @@
 
   function markOf(set) {
     const color = set.borderColor === "transparent" ? set.backgroundColor : set.borderColor;
-    const drawn = (tag, attributes, ...children) => {
-      const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-      for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-      element.append(...children);
-      return element;
-    };
-    return drawn("svg", {viewBox: "0 0 24 12", "aria-hidden": "true"},
-                 drawn("path", {d: marks[set.pointStyle] ?? marks.circle, fill: color, stroke: color, "stroke-width": 2, "stroke-dasharray": set.borderDash?.join(" ") ?? "none"}));
+    const mark = document.getElementById("mark").content.firstElementChild.cloneNode(true), path = mark.firstElementChild;
+    path.setAttribute("d", marks[set.pointStyle] ?? marks.circle);
+    for (const paint of ["fill", "stroke"]) path.setAttribute(paint, color);
+    if (set.borderDash) path.setAttribute("stroke-dasharray", set.borderDash.join(" "));
+    return mark;
   }
 
   /// Of buttons, which keyboards and screen readers reach: Chart.js's own is pixels.
