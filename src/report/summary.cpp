@@ -96,6 +96,16 @@ std::string cost(const StudyRow& row) {
                      least.name, least.value);
 }
 
+/// A model that is best of all may still be wrong, which shows where it was to predict what it had not seen.
+std::string hold_out_words(const analysis::HoldOut& hold_out) {
+  if (!hold_out.predicted.interval || hold_out.within_interval) return "";
+  return fmt::format(
+      "; but fitted without the points on {:.0f} processors it predicts {} too {} there, outside of its "
+      "interval: do not rely on what it says of more processors",
+      hold_out.predicted.processors, percentage(std::abs(hold_out.relative_error)),
+      hold_out.relative_error > 0 ? "much" : "little");
+}
+
 std::string model_sentence(const Study& study) {
   if (!study.preferred) return "";
   const analysis::Model& model = study.models[*study.preferred];
@@ -104,10 +114,14 @@ std::string model_sentence(const Study& study) {
   if (model.base_processors() != 1) {
     text += fmt::format(" of the time on {:.0f} processors", model.base_processors());
   }
+  if (model.degrees_of_freedom() > 0 && !model.coefficients().front().interval) {
+    text += ", its bound, beyond which the times would have it";
+  }
   if (const auto peak = model.peak_processors(); peak && std::isfinite(*peak)) {
     text += fmt::format("; by it, time is least on {:.0f} processors", *peak);
   }
-  return text + '.';
+  const auto& hold_out = study.hold_outs[*study.preferred];
+  return text + (hold_out ? hold_out_words(*hold_out) : "") + '.';
 }
 
 }  // namespace

@@ -110,6 +110,11 @@ class Page:
     def move_to(self, x, y):
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
+    def press(self, key, code):
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code,
+                      text=" " if key == " " and kind == "keyDown" else "")
+
     def screenshot(self, whole=True):
         clip = {}
         if whole:

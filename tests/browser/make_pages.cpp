@@ -1,4 +1,5 @@
 // Writes the pages that run.py opens into a folder.
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 
@@ -6,8 +7,27 @@
 
 #include "report/studies.hpp"
 
+namespace {
+
+using namespace echelon::report;
+
+/// One study with the points of both.
+StudyView joined(StudyView first, const StudyView& second) {
+  const std::size_t runs = first.runs.size();
+  for (StudyRunLine run : second.runs) {
+    run.point += first.points.size();
+    run.sequence += runs;
+    first.runs.push_back(run);
+  }
+  first.points.insert(first.points.end(), second.points.begin(), second.points.end());
+  first.records.insert(first.records.end(), second.records.begin(), second.records.end());
+  first.study = studies::analysed(first.points, echelon::analysis::Scaling::strong);
+  return first;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
-  using namespace echelon::report;
   if (argc != 2) {
     std::cerr << "usage: " << argv[0] << " FOLDER\n";
     return 2;
@@ -38,17 +58,21 @@ int main(int argc, char** argv) {
   write("weak", studies::make({.weak = true}));
   write("threads", studies::make({.ranks = {1, 2, 4, 8, 16}, .threads = 4, .repetitions = 7}));
   // The same numbers of processors by ranks alone, and by two threads a rank.
-  StudyView hybrid = studies::make({.ranks = {1, 2, 4, 8, 16, 32}});
-  StudyView pairs = studies::make({.ranks = {1, 2, 4, 8, 16}, .threads = 2, .coherency = 6e-4});
-  for (auto& run : pairs.runs) {
-    run.point += hybrid.points.size();
-    run.sequence += hybrid.runs.size();
-    hybrid.runs.push_back(run);
+  write("hybrid", joined(studies::make({.ranks = {1, 2, 4, 8, 16, 32}}),
+                         studies::make({.ranks = {1, 2, 4, 8, 16}, .threads = 2, .coherency = 6e-4})));
+  // More threads only where there are no more ranks; as fast as can be, so that serial fractions are about 0.
+  write("steps", joined(studies::make({.ranks = {1, 2, 4}, .serial = 0, .coherency = 0}),
+                        studies::make({.ranks = {4, 8}, .threads = 2, .serial = 0, .coherency = 0})));
+  // Faster than the models allow, and intervals far beyond an efficiency of 1; more threads than CPUs from 16 on.
+  StudyView beyond =
+      studies::make({.ranks = {1, 2, 3, 4, 8, 12, 16, 32}, .repetitions = 7, .serial = -0.02, .coherency = 0});
+  for (auto& point : beyond.points) {
+    point.cpus_allowed = std::min<std::uint64_t>(point.ranks, 12);
+    point.runs.front().time_s *= 0.6;
+    point.runs.back().time_s *= 1.5;
   }
-  hybrid.points.insert(hybrid.points.end(), pairs.points.begin(), pairs.points.end());
-  hybrid.records.insert(hybrid.records.end(), pairs.records.begin(), pairs.records.end());
-  hybrid.study = studies::analysed(hybrid.points, echelon::analysis::Scaling::strong);
-  write("hybrid", hybrid);
+  beyond.study = studies::analysed(beyond.points, echelon::analysis::Scaling::strong);
+  write("beyond", beyond);
   write("bare", studies::make({.ranks = {1, 2}, .repetitions = 3, .records = false}));
   write("hostile", studies::hostile());
   StudyView none;

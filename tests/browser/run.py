@@ -59,6 +59,7 @@ class Suite:
             return colors.size < 5;
         }).map(canvas => canvas.id)""")
         check(blank == [], "%s: no chart is blank: %s" % (name, blank))
+        check(page.run("!/−0(\\.0+)?(?![\\d.])/.test(document.body.innerText)"), "%s: no zero has a minus" % name)
         check(page.run("""[...document.querySelectorAll('canvas')].every(c => c.getAttribute('role') === 'img'
             && c.getAttribute('aria-label').length > 20 && c.closest('figure').querySelector('details'))"""),
               "%s: every chart has a label and its table" % name)
@@ -71,6 +72,7 @@ class Suite:
         check(ids == expected, "all charts are there: %s" % ids)
         self.under_the_pointer(page)
         self.values(page)
+        self.legend(page)
         # Every table opens, is one that a screen reader announces, and has rows.
         tables = page.run("""(() => { document.querySelectorAll('details').forEach(d => d.open = true);
             return new Promise(done => setTimeout(() => done([...document.querySelectorAll('details')].map(d =>
@@ -125,6 +127,45 @@ class Suite:
             }));
             return wrong; })()""")
         check(wrong == [], "the charts draw the data: %s" % wrong)
+
+    # By the keyboard alone: from one entry to the next, and off and on.
+    def legend(self, page):
+        buttons = "document.querySelector('#time').closest('figure').querySelectorAll('.legend button')"
+        names = page.run("[...%s].map(b => b.textContent)" % buttons)
+        check(names[:3] == ["median", "each repetition", "ideal"] and len(names) == 7, "the legend has what is drawn: %s" % names)
+        state = """(() => { const b = %s[2], c = Chart.getChart('time');
+            return [document.activeElement === b, b.getAttribute('aria-pressed'), c.isDatasetVisible(2)]; })()""" % buttons
+        page.run(buttons + "[1].focus()")
+        page.press("Tab", 9)
+        check(page.run(state) == [True, "true", True], "Tab goes to the next entry: %s" % page.run(state))
+        page.press(" ", 32)
+        check(page.run(state) == [True, "false", False], "the space bar hides it: %s" % page.run(state))
+        page.run("document.getElementById('theme').click()")
+        check(page.run(state)[1:] == ["false", False], "other colours leave it hidden")
+        page.run("document.getElementById('theme').click(); %s[2].click()" % buttons)
+        check(page.run(state)[1:] == ["true", True], "and once more shows it")
+        check(page.run("""[...document.querySelectorAll('.legend')].every(l => l.getAttribute('role') === 'group'
+            && l.getAttribute('aria-label').length > 20)"""), "every legend has a name")
+
+    # Points that models leave out, a coefficient at its bound, and intervals beyond the other values.
+    def beyond(self):
+        page = self.open("beyond")
+        self.sound(page, "beyond")
+        text = page.run("document.body.innerText")
+        for words in ("s\u00a0=\u00a00 (at its bound)", "model, at its bound", "times would have it beyond what the model allows"):
+            check(words in text, "beyond says '%s'" % words)
+        dashed = page.run("""(() => { const set = Chart.getChart('time').data.datasets.find(s => s.label.startsWith('Amdahl'));
+            return set.data.slice(0, -1).filter(d => set.segment.borderDash({p0: {parsed: d}})).map(d => d.x); })()""")
+        check(dashed and min(dashed) == 12, "curves are dashed from the last fitted point on: %s" % dashed[:3])
+        check(page.run("Chart.getChart('time').data.datasets.find(s => s.label.startsWith('Amdahl')).data.at(-1).x") == 24,
+              "and end at the limit")
+        cut = page.run("""['time', 'speedup', 'efficiency', 'pop'].filter(id => { const c = Chart.getChart(id), {min, max} = c.scales.y;
+            return c.data.datasets.some(s => s.intervals?.some(i => i && (i.lower < min || i.upper > max))); })""")
+        check(cut == [], "axes have the ends of intervals: %s" % cut)
+        check(page.run("Math.max(...Chart.getChart('efficiency').data.datasets[0].intervals.filter(i => i).map(i => i.upper))") > 1.2,
+              "which are beyond 120 %")
+        self.save("beyond.png", page.screenshot)
+        self.end(page, "beyond")
 
     def colours(self, page):
         self.save("typical-light.png", page.screenshot)
@@ -197,13 +238,13 @@ class Suite:
                 "empty": ["no points", "No run succeeded", "No model could be fitted"],
                 "failed": ["No run succeeded", "exit status 1"], "weak": ["Scaled speedup", "Gustafson"],
                 "threads": ["ranks x 4 threads"],
-                "hybrid": ["8 ranks x 2 threads"]}
+                "hybrid": ["8 ranks x 2 threads"], "steps": ["8 ranks x 2 threads"]}
         for name, words in says.items():
             page = self.open(name)
             text = page.run("document.body.innerText")
             for word in words:
                 check(word in text, "%s says '%s'" % (name, word))
-            if name == "hybrid":
+            if name in ("hybrid", "steps"):
                 labels = page.run("Chart.getChart('time').data.datasets.map(s => s.label)")
                 check(labels[:2] == ["median, 1 thread a rank", "median, 2 threads a rank"], "a series a number of threads: %s" % labels)
             for width in (1400, 360):
@@ -229,7 +270,7 @@ def main():
         browser = Browser(program)
         try:
             suite = Suite(browser, folder, keep)
-            for part in (suite.typical, suite.system_dark, suite.hostile, suite.large, suite.others):
+            for part in (suite.typical, suite.system_dark, suite.beyond, suite.hostile, suite.large, suite.others):
                 part()
         finally:
             browser.close()

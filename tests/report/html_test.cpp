@@ -108,6 +108,28 @@ TEST(study_html, sums_up_in_words) {
   EXPECT_THAT(d["summary"][3].get<std::string>(), HasSubstr("universal scalability"));
 }
 
+std::string model_sentence(const StudyView& view) { return data(study_html(view))["summary"].back(); }
+
+TEST(study_html, says_where_the_best_model_was_wrong) {
+  EXPECT_THAT(model_sentence(studies::make()), Not(HasSubstr("outside of its interval")));
+  // Times that no model describes: twice as long on the most processors.
+  StudyView view = studies::make({.coherency = 0});
+  for (analysis::StudyRun& run : view.points.back().runs) run.time_s *= 2;
+  view.study = studies::analysed(view.points, analysis::Scaling::strong);
+  ASSERT_TRUE(view.study.preferred);
+  EXPECT_THAT(
+      model_sentence(view),
+      ContainsRegex("fitted without the points on 64 processors it predicts [0-9.]+.* too little there, outside "
+                    "of its interval: do not rely"));
+}
+
+TEST(study_html, says_that_a_serial_fraction_is_at_its_bound) {
+  EXPECT_THAT(model_sentence(studies::make()), Not(HasSubstr("its bound")));
+  const StudyView view = studies::make({.ranks = {1, 2, 4, 8, 12, 16}, .serial = -0.03, .coherency = 0});
+  EXPECT_THAT(model_sentence(view),
+              HasSubstr("with a serial fraction of 0.00\u00a0%, its bound, beyond which the times"));
+}
+
 TEST(study_html, hostile_text_stays_text) {
   const StudyView view = studies::hostile();
   const std::string page = study_html(view, view.title, view.title);

@@ -10,22 +10,23 @@
   const number = v => v === "Infinity" ? Infinity : v === "-Infinity" ? -Infinity : typeof v === "number" ? v : NaN;
   const isKnown = v => Number.isFinite(number(v));
   const none = "–";
+  const shownMinus = text => (/[1-9]/.test(text) ? text : text.replace("-", "")).replace(/-/g, "−");  // zero has none
 
   function figure(v, digits = 4) {
     v = number(v);
     if (Number.isNaN(v)) return none;
     if (!Number.isFinite(v)) return v > 0 ? "∞" : "−∞";
     const size = Math.abs(v);
-    if (size !== 0 && (size < 1e-4 || size >= 1e7)) return v.toExponential(digits - 1).replace("-", "−");
+    if (size !== 0 && (size < 1e-4 || size >= 1e7)) return shownMinus(v.toExponential(digits - 1));
     const decimals = size === 0 ? 0 : Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
-    return v.toFixed(Math.min(decimals, 8)).replace("-", "−");
+    return shownMinus(v.toFixed(Math.min(decimals, 8)));
   }
-  const percent = (v, decimals = 1) => isKnown(v) ? (100 * number(v)).toFixed(decimals).replace("-", "−") + "\u00a0%" : figure(v);
+  const percent = (v, decimals = 1) => isKnown(v) ? shownMinus((100 * number(v)).toFixed(decimals)) + "\u00a0%" : figure(v);
   const count = v => Number.isInteger(v) ? String(v) : figure(v, 3);
-  const factor = v => isKnown(v) ? number(v).toFixed(3).replace("-", "−") : figure(v);
+  const factor = v => isKnown(v) ? shownMinus(number(v).toFixed(3)) : figure(v);
   const seconds = v => isKnown(v) ? figure(v) + " s" : figure(v);
-  const range = (interval, show = figure) => interval ? `[${show(interval.lower)}, ${show(interval.upper)}]` : "";
-  const percentRange = interval => interval ? `[${[interval.lower, interval.upper].map(v => percent(v).replace("\u00a0%", "")).join(", ")}] %` : "";
+  const range = (interval, show = figure) => interval ? `[${show(interval.lower)},\u00a0${show(interval.upper)}]` : "";
+  const percentRange = interval => interval ? `[${[interval.lower, interval.upper].map(v => percent(v).replace("\u00a0%", "")).join(",\u00a0")}]\u00a0%` : "";
   const withRange = (e, show = figure) => e ? `${show(e.value)} ${range(e.interval, show)}`.trim() : none;
   const plural = (n, what) => `${n} ${what}${n === 1 ? "" : "s"}`;
   const short = (text, most = 22) => {
@@ -197,11 +198,7 @@
       scales: {x, y},
       ...more,
       plugins: {
-        legend: {
-          position: "bottom",
-          labels: {color: css("text"), usePointStyle: true, boxHeight: 7, padding: isPrinting ? 7 : 12, font: {size: isPrinting ? 9 : 12},
-                   filter: item => !!item.text},
-        },
+        legend: {display: false},  // showLegend's buttons
         tooltip: {
           backgroundColor: css("text"), titleColor: css("card"), bodyColor: css("card"), displayColors: false, padding: 10,
           // One of a series, and where there is a median none of its repetitions, which lie below it.
@@ -218,26 +215,64 @@
     };
   }
 
+  const marks = {
+    circle: "M8 6a4 4 0 1 0 8 0a4 4 0 1 0-8 0", triangle: "M12 1.5L16.5 10H7.5Z", rect: "M8.5 2.5h7v7h-7Z", rectRot: "M12 1.2L16.8 6L12 10.8L7.2 6Z",
+    star: "M12 2V10M8 6H16M9.2 3.2L14.8 8.8M9.2 8.8L14.8 3.2", crossRot: "M9 3L15 9M9 9L15 3", line: "M1 6H23",
+  };
+
+  function markOf(set) {
+    const color = set.borderColor === "transparent" ? set.backgroundColor : set.borderColor;
+    const mark = document.getElementById("mark").content.firstElementChild.cloneNode(true), path = mark.firstElementChild;
+    path.setAttribute("d", marks[set.pointStyle] ?? marks.circle);
+    for (const paint of ["fill", "stroke"]) path.setAttribute(paint, color);
+    if (set.borderDash) path.setAttribute("stroke-dasharray", set.borderDash.join(" "));
+    return mark;
+  }
+
+  /// Of buttons, which keyboards and screen readers reach: Chart.js's own is pixels.
+  function showLegend(c) {
+    const named = c.drawn.data.datasets.map((set, i) => ({set, i, key: i + set.label})).filter(({set}) => set.label);
+    c.legend.replaceChildren(...(named.length < 2 ? [] : named.map(({set, i, key}) => {
+      const button = make("button", {type: "button"}, markOf(set), set.label);
+      const show = () => {
+        c.drawn.setDatasetVisibility(i, !c.hidden.has(key));
+        button.setAttribute("aria-pressed", !c.hidden.has(key));
+      };
+      button.addEventListener("click", () => {
+        if (!c.hidden.delete(key)) c.hidden.add(key);
+        show();
+        c.drawn.update();
+      });
+      show();
+      return button;
+    })));
+    if (c.hidden.size) c.drawn.update();
+  }
+
   /// A chart with its title, an explanation, and its table. `label`: what it shows, for those who do not see it.
-  function chart(parent, {id, heading, note, label, height = 340, wide = false, config, rows: lines, tools}) {
+  function chart(parent, {id, heading, note, label, height = 340, wide = false, hasLegend = true, config, rows: lines, tools}) {
     const canvas = make("canvas", {id, role: "img", "aria-label": label}, label);
     const plot = make("div", {class: "plot"}, canvas);
     plot.style.height = height + "px";
+    const legend = hasLegend ? make("div", {class: "legend", role: "group", "aria-label": "Shown in the chart: " + heading}) : null;
     parent.append(make("figure", {class: wide && "wide"}, make("figcaption", {}, make("h3", {}, heading),
-                  note ? make("p", {class: "note"}, note) : null), tools, plot, lines ? folded("Figures of this chart", lines) : null));
-    charts.push({canvas, config, height, wide, small: parent.classList.contains("small")});
+                  note ? make("p", {class: "note"}, note) : null), tools, plot, legend, lines ? folded("Figures of this chart", lines) : null));
+    charts.push({canvas, config, height, wide, legend, hidden: new Set(), small: parent.classList.contains("small")});
   }
 
   function absent(parent, heading, why) {
     parent.append(make("figure", {}, make("figcaption", {}, make("h3", {}, heading)), make("p", {class: "absent"}, why)));
   }
 
+  function redraw(c) {
+    c.drawn?.destroy();
+    c.drawn = new Chart(c.canvas, c.config());
+    if (c.legend) showLegend(c);
+  }
+
   function draw() {
     Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
-    for (const c of charts) {
-      if (c.drawn) c.drawn.destroy();
-      c.drawn = new Chart(c.canvas, c.config());
-    }
+    charts.forEach(redraw);
   }
 
   // ---- the study ----
@@ -253,11 +288,12 @@
   const series = ["c1", "c7", "c6", "c8", "c5", "c3"];
   const modelColors = {"Amdahl": "c2", "universal scalability": "c4", "logarithmic overhead": "c3", "Gustafson": "c5"};
 
-  /// Rows to be joined by a line: one a number of threads, where the same number of processors comes in several ways.
+  /// Rows to be joined by a line: one a number of threads, unless each of these has one point, at processors of its own.
   function groups(of) {
-    if (new Set(of.map(r => r.processors)).size === of.length) return [{name: "", rows: of}];
     const by = new Map();
     for (const row of of) by.set(row.threads, [...(by.get(row.threads) ?? []), row]);
+    const areApart = new Set(of.map(r => r.processors)).size === of.length;
+    if (by.size === 1 || (by.size === of.length && areApart)) return [{name: "", rows: of}];
     return [...by].sort((a, b) => a[0] - b[0]).map(([threads, rows]) => ({name: ", " + plural(threads, "thread") + " a rank", rows}));
   }
 
@@ -275,8 +311,9 @@
     });
   }
 
-  const lastMeasured = measured.length ? Math.max(...measured.map(r => r.processors)) : 0;
-  const lastCurve = Math.max(lastMeasured, number(data.extrapolation_limit) || 0);
+  // Models leave out points, as oversubscribed ones: beyond the last that they are fitted to they extrapolate.
+  const lastFitted = Math.max(0, ...data.forecasts.filter(f => f.measured).map(f => number(f.processors)));
+  const lastCurve = Math.max(0, ...measured.map(r => r.processors), ...data.forecasts.map(f => number(f.processors)));
   const firstMeasured = measured.length ? Math.min(...measured.map(r => r.processors)) : 1;
 
   function line(label, color, at, more = {}) {
@@ -284,7 +321,7 @@
             order: 3, ...more};
   }
 
-  /// Of each model what `f(processors, seconds)` says, dashed beyond what was measured; and the band of the preferred.
+  /// Of each model what `f(processors, seconds)` says, dashed beyond what it is fitted to; and the band of the preferred.
   function curves(f, show) {
     const sets = [];
     models.forEach((model, i) => {
@@ -292,9 +329,9 @@
       const isPreferred = i === data.preferred;
       sets.push(line(model.name + (isPreferred ? " (preferred)" : ""), color,
                      model.curve.map(([p, t]) => ({x: p, y: f(p, number(t))})), {
-                       segment: {borderDash: c => c.p0.parsed.x >= lastMeasured ? [6, 4] : undefined},
+                       segment: {borderDash: c => c.p0.parsed.x >= lastFitted ? [6, 4] : undefined},
                        borderWidth: isPreferred ? 2.2 : 1.4, order: isPreferred ? 2 : 3,
-                       titles: model.curve.map(([p]) => figure(p, 3) + " processors" + (p > lastMeasured ? ", extrapolated" : "")),
+                       titles: model.curve.map(([p]) => figure(p, 3) + " processors" + (p > lastFitted ? ", extrapolated" : "")),
                        words: model.curve.map(([p, t]) => `${model.name}: ${show(f(p, number(t)))}`),
                      }));
     });
@@ -327,6 +364,13 @@
   }
 
   const values = sets => sets.filter(s => !s.isBand).flatMap(s => s.data.map(d => d.y));
+  /// And the ends of their intervals, as far as these are not `reach` times as far out: one run is not to make the rest small.
+  function withEnds(sets, reach) {
+    const shown = values(sets).filter(v => Number.isFinite(v) && v > 0);
+    const least = Math.min(...shown) / reach, most = Math.max(...shown) * reach;
+    const ends = sets.flatMap(s => s.intervals ?? []).filter(Boolean).flatMap(i => [number(i.lower), number(i.upper)]);
+    return [...shown, ...ends.filter(v => !Number.isNaN(v)).map(v => Math.min(most, Math.max(least, v)))];
+  }
   const curveEnds = () => [...measured.map(r => r.processors), ...data.forecasts.map(f => number(f.processors))];
   const medianWords = `Points are medians with their ${level} % intervals`;
   const fewWords = () => {
@@ -336,6 +380,9 @@
     return ` ${where} ${few.length === measured.length ? "" : "fewer than "}${few.length === measured.length ? "the " : ""}${
       data.fewest_for_interval} repetitions that an interval needs.`.replace("  ", " ");
   };
+
+  /// The data would have it beyond what the model allows, so nothing is known of how far off it is.
+  const isAtBound = (model, coefficient) => model.degrees_of_freedom > 0 && !coefficient.interval;
 
   // ---- head ----
 
@@ -366,7 +413,7 @@
     ];
     if (data.preferred !== null) {
       const c = models[data.preferred].coefficients[0];
-      cards.push(card("serial fraction", percent(c.value, 2), models[data.preferred].name + " model"));
+      cards.push(card("serial fraction", percent(c.value, 2), models[data.preferred].name + " model" + (isAtBound(models[data.preferred], c) ? ", at its bound" : "")));
     }
     if (hours > 0) cards.push(card("cost of all runs", figure(hours, 3), "node-hours"));
     main.append(make("div", {class: "cards"}, ...cards));
@@ -435,7 +482,7 @@
         }
         sets.push(...curves((p, t) => t, seconds));
         return {type: "line", data: {datasets: sets}, plugins: [whiskers],
-                options: options(processorAxis(curveEnds()), logAxis(values(sets), "time, s"))};
+                options: options(processorAxis(curveEnds()), logAxis(withEnds(sets, 4), "time, s"))};
       },
       rows: () => {
         const box = make("div", {}, table("Times by point, s", [{head: "point", text: true}, {head: "n"}, {head: "median"}, {head: "least"}, {head: "lower quartile"},
@@ -443,7 +490,7 @@
                          measured.map(r => [r.label, r.repetitions, [figure(r.time_s.value), range(r.time_s.interval)], figure(r.spread?.minimum), figure(r.spread?.lower_quartile),
                                             figure(r.spread?.upper_quartile), figure(r.spread?.maximum), percent(r.spread?.coefficient_of_variation),
                                             r.spread?.outliers ?? none])));
-        if (models.length) box.append(table("What the models say, s; more than " + lastMeasured + " processors are extrapolated",
+        if (models.length) box.append(table("What the models say, s; more than " + lastFitted + " processors are extrapolated",
             [{head: "processors"}, ...models.map(m => ({head: m.name})), {head: "all intervals"}],
             data.forecasts.map(f => [count(f.processors) + (f.measured ? "" : " *"), ...f.predictions.map(p => [figure(p.time_s), range(p.interval)]), range(f.envelope) || none])));
         return box;
@@ -464,7 +511,7 @@
         const sets = estimates(scaled, r => r.scaling.speedup, "speedup", v => figure(v), undefined, true);
         sets.push(line("ideal", css("ideal"), [firstMeasured, lastCurve].map(x => ({x, y: x / p0})), {borderDash: [2, 3], order: 4}));
         sets.push(...curves(speedupOf, v => figure(v)));
-        const y = logAxis(values(sets), "speedup");
+        const y = logAxis(withEnds(sets, 4), "speedup");
         const max = y.max, min = y.min;
         const powers = [];
         for (let e = Math.ceil(Math.log2(min)); 2 ** e <= max; ++e) powers.push({value: 2 ** e});
@@ -484,7 +531,7 @@
         sets.push(line("ideal", css("ideal"), [firstMeasured, lastCurve].map(x => ({x, y: 1})), {borderDash: [2, 3], order: 4}));
         sets.push(line("", css("ideal"), [firstMeasured, lastCurve].map(x => ({x, y: 0.8})), {borderDash: [1, 4], order: 4, pointHitRadius: 0}));
         sets.push(...curves((p, t) => speedupOf(p, t) * p0 / p, percent));
-        const most = Math.max(1, ...values(sets).filter(Number.isFinite));
+        const most = Math.max(1, ...withEnds(sets, 2));
         return {type: "line", data: {datasets: sets}, plugins: [whiskers], options: options(processorAxis(curveEnds()),
                 axis({type: "linear", min: 0, max: Math.ceil(most * 10.5) / 10, ticks: {callback: v => (100 * v).toFixed(0) + " %"}}, "efficiency"))};
       },
@@ -497,7 +544,7 @@
       note: "Flat: a serial part. Rising: overhead grows with processors. Below 0: faster than ideal, or a slow baseline.",
       label: "Serial fraction against processors. " + summaryOf(fractions, r => r.scaling.serial_fraction, e => withRange(e, v => figure(v, 3))),
       config: () => ({type: "line", data: {datasets: estimates(fractions, r => r.scaling.serial_fraction, "serial fraction", v => figure(v, 3))}, plugins: [whiskers],
-                      options: options(processorAxis(fractions.map(r => r.processors)), axis({type: "linear", ...around(fractions.map(r => r.scaling.serial_fraction)), ticks: {includeBounds: false}}, "serial fraction"), groups(fractions).length > 1 ? {} : {plugins: {legend: {display: false}}})}),
+                      options: options(processorAxis(fractions.map(r => r.processors)), axis({type: "linear", ...around(fractions.map(r => r.scaling.serial_fraction)), ticks: {includeBounds: false}}, "serial fraction"))}),
       rows: () => table("Serial fraction", [{head: "point", text: true}, {head: "serial fraction"}, {head: "lower"}, {head: "upper"}],
                         fractions.map(r => r.scaling.serial_fraction).map((e, i) => [fractions[i].label, figure(e.value), figure(e.interval?.lower), figure(e.interval?.upper)])),
     });
@@ -512,7 +559,7 @@
       label: "POP's factors against processors. " + pops.map(r => `${r.label}: ` + factors.map(([k, n]) => `${n} ${figure(r.pop[k].value, 3)}`).join(", ")).join("; "),
       config: () => {
         const sets = factors.flatMap(([key, name, color]) => estimates(pops, r => r.pop[key], name, v => figure(v, 3), color));
-        const most = Math.max(1, ...values(sets).filter(Number.isFinite)), least = Math.min(...values(sets).filter(Number.isFinite));
+        const ends = withEnds(sets, 2), most = Math.max(1, ...ends), least = Math.min(...ends);
         return {type: "line", data: {datasets: sets}, plugins: [whiskers], options: options(processorAxis(pops.map(r => r.processors)),
                 axis({type: "linear", min: least > 0.55 ? 0.5 : 0, max: Math.ceil(most * 10.3) / 10}, "factor"))};
       },
@@ -534,13 +581,14 @@
          {head: "hold-out", text: true, long: true}, {head: limit ? `time on ${count(limit.processors)} processors` : "forecast"}],
         models.map((m, i) => [
           m.name + (i === data.preferred ? " (preferred)" : ""),
-          m.coefficients.map(c => `${symbols[c.symbol] ?? c.symbol} = ${figure(c.value, 3)}${isKnown(c.standard_error) ? " ± " + figure(c.standard_error, 2) : ""} ${range(c.interval, v => figure(v, 3))}`.trim()).join("\n"),
-          percent(m.relative_residual, 2), figure(m.aicc, 4), isKnown(m.peak_processors) ? figure(m.peak_processors, 3) + " processors" : none,
+          m.coefficients.map(c => `${symbols[c.symbol] ?? c.symbol}\u00a0=\u00a0${figure(c.value, 3)}${isKnown(c.standard_error) ? "\u00a0±\u00a0" + figure(c.standard_error, 2) : ""} ${isAtBound(m, c) ? "(at its bound)" : range(c.interval, v => figure(v, 3))}`.trim()).join("\n"),
+          percent(m.relative_residual, 2), figure(m.aicc, 4), isKnown(m.peak_processors) ? count(m.peak_processors) + (m.peak_processors === 1 ? " processor" : " processors") : none,
           m.hold_out ? `predicted ${seconds(m.hold_out.predicted.time_s)}, measured ${seconds(m.hold_out.measured_s)}: ${number(m.hold_out.relative_error) > 0 ? "+" : ""}${percent(m.hold_out.relative_error)}, ` +
             (m.hold_out.predicted.interval ? (m.hold_out.within_interval ? "within its interval" : "outside its interval") : "without an interval") : "too few points",
           limit ? [seconds(limit.predictions[i]?.time_s), range(limit.predictions[i]?.interval)] : none]),
         at => at === data.preferred)));
       box.append(make("p", {class: "note"}, (data.preferred === null ? "None is preferred: too few points to tell them apart. " : "Preferred: the smallest AICc. ") +
+                      (models.some(m => m.coefficients.some(c => isAtBound(m, c))) ? "At its bound: the times would have it beyond what the model allows, as where scaling is super-linear, so it has no interval. " : "") +
                       "A wrong model’s intervals fail without a sign, so compare the hold-outs."));
     }
   }
@@ -624,7 +672,7 @@
         titles: view.titles, words: view.seconds[k].map(v => `${name}: ${show(v)}`)}))},
       options: options(axis({stacked: true, ...more}, xTitle),
                        axis({stacked: true, grid: {display: false}, ticks: {autoSkip: true, maxTicksLimit: 17}}, yTitle),
-                       {indexAxis: "y", plugins: {legend: {display: false}}, interaction: {mode: "nearest", intersect: true}}),
+                       {indexAxis: "y", interaction: {mode: "nearest", intersect: true}}),
     };
   }
 
@@ -646,9 +694,9 @@
       });
       const shares = {labels: recorded.map(e => e.row.label), titles: recorded.map(e => e.row.label), seconds: phases.map((_, k) => means.map(m => m[k]))};
       const all = make("div", {class: "grid"});
-      box.append(all);
+      box.append(make("div", {class: "together"}, ...box.children, all));
       chart(all, {
-        id: "shares", wide: true, heading: "Shares of all ranks’ time, by point", height: 70 + 30 * recorded.length,
+        id: "shares", wide: true, hasLegend: false, heading: "Shares of all ranks’ time, by point", height: 70 + 30 * recorded.length,
         label: "Shares of phases by point. " + recorded.map((e, i) => `${e.row.label}: ` + phases.map(([, n], k) => `${n} ${percent(means[i][k], 0)}`).join(", ")).join("; "),
         config: () => phaseBars(shares, "share of the ranks’ time", "", percent, {min: 0, max: 1, ticks: {callback: v => (100 * v).toFixed(0) + " %"}}),
         rows: () => table("Shares of phases", [{head: "point", text: true}, ...phases.map(([, n]) => ({head: n}))],
@@ -663,7 +711,7 @@
         const slowest = Math.max(...record.ranks.rank.map((_, r) => phases.reduce((s, [key]) => s + (number(record.ranks[key + "_s"]?.[r]) || 0), 0)));
         const lost = record.ranks.lost?.filter(Boolean).length ?? 0;
         chart(grid, {
-          id: "ranks-" + i, heading: row.label + (lost ? `, ${lost} lost` : ""), height: Math.min(330, 84 + 17 * view.labels.length),
+          id: "ranks-" + i, hasLegend: false, heading: row.label + (lost ? `, ${lost} lost` : ""), height: Math.min(330, 84 + 17 * view.labels.length),
           note: view.grouped ? `${n} ranks by compute time, in ${mostBars} groups.` : "",
           label: `Phases of ${plural(n, "rank")}${lost ? `, of which ${lost} lost` : ""}; the slowest took ${seconds(slowest)}. ` + phases.map(([, name], k) => `${name} ${percent(means[i][k], 0)}`).join(", "),
           config: () => phaseBars(view, "seconds", view.grouped ? "ranks, longest compute first" : "rank", seconds),
@@ -735,8 +783,8 @@
       const choice = make("select", {id: "order-by", on: {change: () => {
         by = choice.value;
         const c = charts.find(c => c.canvas.id === "runs");
-        c.drawn.destroy();
-        c.drawn = new Chart(c.canvas, c.config());
+        c.hidden.clear();
+        redraw(c);
       }}}, make("option", {value: "point"}, "point"), make("option", {value: "host"}, "host of the first rank"));
       chart(box, {
         id: "runs", wide: true, heading: "Time over its point’s median", height: 330,
@@ -836,6 +884,7 @@
       setTimeout(() => URL.revokeObjectURL(address), 10000);
     });
     box.append(make("p", {class: "note"}, "All that this page shows, with all digits: every run, and of each point all ranks of the run nearest to its median."), make("div", {class: "toolbar"}, save));
+    box.classList.add("together");
   }
   document.getElementById("footer").textContent =
     `Made by Echelon ${data.echelon.version} (${data.echelon.commit}). Charts: Chart.js ${Chart.version}, MIT license.`;
@@ -866,7 +915,7 @@
     isPrinting = true;
     paint("light");
     for (const c of charts) {
-      const height = Math.min(c.height, c.wide ? 310 : 280);
+      const height = Math.min(c.height, c.wide ? 245 : c.small ? 280 : 180);
       c.canvas.parentElement.style.height = height + "px";
       c.drawn.resize(c.wide ? 660 : c.small ? 205 : 315, height);
     }
