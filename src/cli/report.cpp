@@ -95,21 +95,27 @@ base::ExitCode report_study(const std::vector<std::string>& folders, std::string
   return base::ExitCode::done;
 }
 
-base::ExitCode run(const ReportCommand& command) {
-  const auto is_folder = [](const std::string& path) { return std::filesystem::is_directory(path); };
-  const bool is_study = std::ranges::any_of(command.paths, is_folder);
-  if (is_study) {
-    for (const std::string& path : command.paths) {
-      if (!is_folder(path) || study::Store::has_study(path)) continue;
+bool is_folder(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::is_directory(path, ignored);
+}
+
+void check_are_studies(const std::vector<std::string>& paths) {
+  for (const std::string& path : paths) {
+    if (study::Store::has_study(path)) continue;
+    std::error_code ignored;
+    if (!is_folder(path) && (path == "-" || std::filesystem::exists(path, ignored))) {
       throw base::UsageError(
-          fmt::format("'{}' has no study; give a folder that echelon study wrote, or files that --json wrote", path));
+          fmt::format("'{}' is no folder: studies and records make no report together; give either of them", path));
     }
-    const auto other = std::ranges::find_if_not(command.paths, is_folder);
-    if (other != command.paths.end()) {
-      throw base::UsageError(
-          fmt::format("'{}' is no folder: studies and records make no report together; give either of them", *other));
-    }
+    throw base::UsageError(
+        fmt::format("'{}' has no study; give a folder that echelon study wrote, or files that --json wrote", path));
   }
+}
+
+base::ExitCode run(const ReportCommand& command) {
+  const bool is_study = std::ranges::any_of(command.paths, is_folder);
+  if (is_study) check_are_studies(command.paths);
   if (!is_study) {
     for (const auto& [option, is_given] :
          {std::pair{"--out", !command.out.empty()}, std::pair{"--beside", !command.beside.empty()}}) {

@@ -262,7 +262,7 @@ void add_study(CLI::App& program, Command& chosen) {
       "OMP_NUM_THREADS is set. The FUNCTION of --weak has p, ranks and threads, + - * / ^ and ( ), sqrt, log2, min, "
       "max "
       "...;\n"
-      "rint makes it whole, as Echelon's workloads want it.\n\n"
+      "rint makes it whole, as Echelon's workloads want it: 'rint(1e8*sqrt(p))'.\n\n"
       "LIST is numbers and ranges: 1,2,4,8 or 1-4 or 1..64:x2 or 12..48:+12. Every number of ranks is run with every\n"
       "number of threads. Runs come in blocks: in each, every point has one run, in random order; so what changes on "
       "the\n"
@@ -322,14 +322,11 @@ void add_study(CLI::App& program, Command& chosen) {
                 [](Plan& plan, const std::string& text) { plan.precision = base::parse_percent(text) / 100; });
   add_plan_count("--max-repeat", "The most runs of a point, with --precision [100]", 1,
                  [](Plan& plan, std::uint64_t n) { plan.max_repeat = n; });
-  add_plan_text(
-      "--budget", "TIME",
-      "Time of all runs together (90, 30m, 2h): blocks begin while they are expected to fit, and then no run goes on",
-      [](Plan& plan, const std::string& text) { plan.budget_s = base::parse_seconds(text); });
+  add_plan_text("--budget", "TIME", "The most that all runs may take together (90, 30m, 2h); then no run goes on",
+                [](Plan& plan, const std::string& text) { plan.budget_s = base::parse_seconds(text); });
   add_plan_count("--warmup", "Runs of each point that come first and do not count [1]", 0,
                  [](Plan& plan, std::uint64_t n) { plan.warmup = n; });
-  add_plan_text("--weak", "FUNCTION",
-                "Weak scaling: the work by p = ranks * threads, as in '1e8*p' or 'rint(1e8*sqrt(p))'; put where {} is",
+  add_plan_text("--weak", "FUNCTION", "Weak scaling: the work by p = ranks * threads, as in '1e8*p'; put where {} is",
                 [](Plan& plan, const std::string& text) {
                   if (text.empty()) throw UsageError("it is empty; give a function of p, as in '1e8*p'");
                   plan.weak = text;

@@ -246,7 +246,7 @@ TEST_F(study_report, what_cannot_be_is_refused_in_one_line) {
       {{"report", "a", "--beside", "none"}, "cannot read 'none'; give a CSV file"},
       {{"report", "a", "--beside", "head"}, "--beside: 'head': it has no figures"},
       {{"report", "a", "--out", "file/x"}, "--out"},
-      {{"report", "no", "--out", "x"}, "--out"},
+      {{"report", "no", "--out", "x"}, "'no' has no study"},
       {{"report", "no"}, "--json"},
   };
   for (const auto& [arguments, why] : refused) {
