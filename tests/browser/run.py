@@ -103,7 +103,7 @@ class Suite:
             const first = t.dataPoints.find(p => p.datasetIndex === 0);
             return {y: first?.parsed.y, x: first?.parsed.x, expected: d.rows[3].time_s.value, title: t.title[0], body: t.body.map(b => b.lines[0])}; })()""")
         check(close_to(shown.get("y"), shown["expected"]) and shown.get("x") == 8, "under the pointer is the record's time: %s" % shown)
-        check(shown["title"] == "8 ranks" and any("median: %.2f s [" % shown["expected"] in line for line in shown["body"]),
+        check(shown["title"] == "8 ranks" and any("median: %.2f\u00a0s [" % shown["expected"] in line for line in shown["body"]),
               "the tooltip says so: %s" % shown)
         self.save("tooltip.png", lambda: page.screenshot(whole=False))
         page.move_to(2, 2)
