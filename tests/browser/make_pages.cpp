@@ -60,16 +60,20 @@ int main(int argc, char** argv) {
   // The same numbers of processors by ranks alone, and by two threads a rank.
   write("hybrid", joined(studies::make({.ranks = {1, 2, 4, 8, 16, 32}}),
                          studies::make({.ranks = {1, 2, 4, 8, 16}, .threads = 2, .coherency = 6e-4})));
-  // More threads only where there are no more ranks; as fast as can be, so that serial fractions are about 0.
-  write("steps", joined(studies::make({.ranks = {1, 2, 4}, .serial = 0, .coherency = 0}),
-                        studies::make({.ranks = {4, 8}, .threads = 2, .serial = 0, .coherency = 0})));
-  // Faster than the models allow, and intervals far beyond an efficiency of 1; more threads than CPUs from 16 on.
+  // More threads only where there are no more ranks; as fast as can be, so that serial fractions are about 0; and
+  // intervals far wider than what the values alone would need of the axes.
+  StudyView steps = joined(studies::make({.ranks = {1, 2, 4}, .serial = 0, .coherency = 0}),
+                           studies::make({.ranks = {4, 8}, .threads = 2, .serial = 0, .coherency = 0}));
+  steps.study.rows[1].time_s->interval = echelon::analysis::Interval{45, 190, 0.95};
+  steps.study.rows[1].scaling->speedup.interval = echelon::analysis::Interval{0.5, 2.6, 0.95};
+  steps.study.rows[1].scaling->efficiency.interval = echelon::analysis::Interval{0.25, 1.3, 0.95};
+  steps.study.rows[1].pop->load_balance.interval = echelon::analysis::Interval{0.4, 1.3, 0.95};
+  write("steps", steps);
+  // Faster than the models allow; more threads than CPUs from 16 on.
   StudyView beyond =
       studies::make({.ranks = {1, 2, 3, 4, 8, 12, 16, 32}, .repetitions = 7, .serial = -0.02, .coherency = 0});
   for (auto& point : beyond.points) {
     point.cpus_allowed = std::min<std::uint64_t>(point.ranks, 12);
-    point.runs.front().time_s *= 0.6;
-    point.runs.back().time_s *= 1.5;
   }
   beyond.study = studies::analysed(beyond.points, echelon::analysis::Scaling::strong);
   write("beyond", beyond);

@@ -24,7 +24,7 @@
   const percent = (v, decimals = 1) => isKnown(v) ? shownMinus((100 * number(v)).toFixed(decimals)) + "\u00a0%" : figure(v);
   const count = v => Number.isInteger(v) ? String(v) : figure(v, 3);
   const factor = v => isKnown(v) ? shownMinus(number(v).toFixed(3)) : figure(v);
-  const seconds = v => isKnown(v) ? figure(v) + " s" : figure(v);
+  const seconds = v => isKnown(v) ? figure(v) + "\u00a0s" : figure(v);
   const range = (interval, show = figure) => interval ? `[${show(interval.lower)},\u00a0${show(interval.upper)}]` : "";
   const percentRange = interval => interval ? `[${[interval.lower, interval.upper].map(v => percent(v).replace("\u00a0%", "")).join(",\u00a0")}]\u00a0%` : "";
   const withRange = (e, show = figure) => e ? `${show(e.value)} ${range(e.interval, show)}`.trim() : none;
@@ -264,15 +264,14 @@
     parent.append(make("figure", {}, make("figcaption", {}, make("h3", {}, heading)), make("p", {class: "absent"}, why)));
   }
 
-  function redraw(c) {
-    c.drawn?.destroy();
-    c.drawn = new Chart(c.canvas, c.config());
-    if (c.legend) showLegend(c);
-  }
-
-  function draw() {
+  /// All charts before the legends: a chart measures its place, which anything new on the page would have laid out again.
+  function draw(which = charts) {
     Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
-    charts.forEach(redraw);
+    for (const c of which) {
+      c.drawn?.destroy();
+      c.drawn = new Chart(c.canvas, c.config());
+    }
+    for (const c of which) if (c.legend) showLegend(c);
   }
 
   // ---- the study ----
@@ -784,7 +783,7 @@
         by = choice.value;
         const c = charts.find(c => c.canvas.id === "runs");
         c.hidden.clear();
-        redraw(c);
+        draw([c]);
       }}}, make("option", {value: "point"}, "point"), make("option", {value: "host"}, "host of the first rank"));
       chart(box, {
         id: "runs", wide: true, heading: "Time over its point’s median", height: 330,
