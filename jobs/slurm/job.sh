@@ -190,7 +190,7 @@ finish() {
   if [ "$1" = "$2" ]; then
     say "the time limit came before anything new had ended, so another run like this would not help;" \
       "submit it again with a longer --time, and it goes on"
-  elif scontrol requeue "$job"; then
+  elif (trap '' TERM && exec scontrol requeue "$job"); then # SLURM ends all of the job at once, scontrol too
     say "the time limit is near; $2 done, $(($2 - $1)) in this run; job $job is in the queue again, and goes on there"
   else
     say "the time limit is near, and this site does not requeue; submit the same again, and it goes on"

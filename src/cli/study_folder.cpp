@@ -148,6 +148,14 @@ report::StudyView study_view(const study::Plan& plan, const std::vector<study::R
     add_new(view.contexts, run.record->context);
   }
   for (const auto& of_point : recorded) view.records.push_back(typical_record(of_point));
+  std::set<std::string> nodes;
+  for (const study::Run& run : runs) nodes.insert(run.allocation.begin(), run.allocation.end());
+  if (view.contexts.empty() && !nodes.empty()) {
+    constexpr std::size_t most_named = 8;
+    view.notes.push_back("the nodes of the SLURM job: " +
+                         (nodes.size() > most_named ? fmt::format("{} and {} more", *nodes.begin(), nodes.size() - 1)
+                                                    : fmt::format("{}", fmt::join(nodes, ", "))));
+  }
   view.study = analysis::analyse(view.points, options_of(plan, view));
   std::vector<std::string>& warnings = view.study.warnings;
   if (const std::string differing = analysis::differing(view.contexts); !differing.empty()) {

@@ -30,6 +30,13 @@ std::string_view slurm_variable(const measure::Context& context, std::string_vie
   return found == context.slurm->end() ? std::string_view{} : std::string_view{found->second};
 }
 
+/// Without minus where it is 0 as shown.
+std::string decimal(double value, int decimals) {
+  std::string text = fmt::format("{:.{}f}", value, decimals);
+  if (text.starts_with('-') && text.find_first_of("123456789") == std::string::npos) text.erase(0, 1);
+  return text;
+}
+
 bool any_failed(const StudyView& view) {
   return std::ranges::any_of(view.points, [](const analysis::StudyPoint& point) { return point.failures > 0; });
 }
@@ -42,15 +49,13 @@ int decimals_of_four_digits(double value) noexcept {
 }
 
 std::string interval_text(const analysis::Interval& interval, int decimals) {
-  const auto bound = [&](double value) {
-    return std::isfinite(value) ? fmt::format("{:.{}f}", value, decimals) : std::string{"-"};
-  };
+  const auto bound = [&](double value) { return std::isfinite(value) ? decimal(value, decimals) : std::string{"-"}; };
   return fmt::format("[{}, {}]", bound(interval.lower), bound(interval.upper));
 }
 
 std::string with_interval(const std::optional<Estimate>& estimate, int decimals) {
   if (!estimate) return "-";
-  const std::string value = fmt::format("{:.{}f}", estimate->value, decimals);
+  const std::string value = decimal(estimate->value, decimals);
   return estimate->interval ? value + ' ' + interval_text(*estimate->interval, decimals) : value;
 }
 

@@ -319,6 +319,7 @@ TEST_F(study_command, within_slurm_programs_are_started_by_srun) {
                                        "--out", "out", "--", "sh", "-c", "echo $OMP_NUM_THREADS"},
                                       options);
   EXPECT_EQ(outcome.exit_code, 0) << outcome;
+  EXPECT_THAT(outcome.out, HasSubstr("the nodes of the SLURM job: node08, node09\n"));
   for (const json& run : runs()) {
     const std::string ranks = std::to_string(run["ranks"].get<int>());
     EXPECT_EQ(run["argv"],

@@ -127,7 +127,9 @@ class cluster : public testing::Test {
   /// only after a minute or more.
   static void end_jobs_on(const std::string& node) {
     set_state(node, "DOWN");
-    set_state(node, "RESUME");
+    // Its slurmd may have said meanwhile that it is there, and then this is refused.
+    (void)on_ctl({"scontrol", "update", "NodeName=" + node, "State=RESUME"});
+    EXPECT_TRUE(wait_until([&] { return !state_of(node).starts_with("down"); })) << node;
   }
   /// As if its power had failed: everything on it is gone at once.
   static void power_off(const std::string& node) {
@@ -146,14 +148,15 @@ class cluster : public testing::Test {
     EXPECT_TRUE(is_idle(node));
   }
   static bool is_idle(const std::string& node) {
-    return wait_until([&] {
-      return on_ctl({"sinfo", "--noheader", "--nodes=" + node, "--format=%T"}).out == "idle\n";
-    });
+    return wait_until([&] { return state_of(node) == "idle\n"; });
   }
 
   TemporaryFolder folder_;
 
  private:
+  static std::string state_of(const std::string& node) {
+    return on_ctl({"sinfo", "--noheader", "--nodes=" + node, "--format=%T"}).out;
+  }
   static void set_state(const std::string& node, const std::string& state) {
     const Outcome outcome = on_ctl({"scontrol", "update", "NodeName=" + node, "State=" + state, "Reason=test"});
     EXPECT_EQ(outcome.exit_code, 0) << outcome;

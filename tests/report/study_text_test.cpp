@@ -98,6 +98,8 @@ TEST(study_text, nothing_is_minus_zero) {
     view.study = analysis::analyse(view.points);
     EXPECT_THAT(study_text(view), AllOf(HasSubstr("+0.0 % off"), Not(HasSubstr("-0.0 %"))));
   }
+  view.study.rows[1].scaling->efficiency = {-1e-9, analysis::Interval{-1e-9, 0.5}};
+  EXPECT_THAT(study_text(view), AllOf(HasSubstr(" 0.000 [0.000, 0.500] "), Not(HasSubstr("-0.000"))));
 }
 
 TEST(study_text, lines_are_not_long) {
