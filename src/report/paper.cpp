@@ -92,7 +92,8 @@ std::string caption(const StudyView& view, const Markup& markup) {
   if (std::ranges::any_of(view.study.rows, has_too_few_runs)) {
     add(fmt::format("Of fewer than {} runs there are none.", analysis::fewest_for_interval));
   }
-  add("LB and CommE: POP's load balance and communication efficiency, medians. Node-hours are those of one run.");
+  add("LB and CommE: POP's load balance and communication efficiency, ratios of medians. Node-hours are those of one "
+      "run.");
   if (const std::string failed = failed_points(view); !failed.empty()) add("No run succeeded of: " + failed + ".");
   if (const std::string machine = machine_words(view); !machine.empty()) add("Machine: " + machine + ".");
   if (const std::string software = software_words(view); !software.empty()) add("Software: " + software + ".");
