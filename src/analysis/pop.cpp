@@ -1,9 +1,10 @@
 #include <algorithm>
-#include <functional>
 #include <stdexcept>
 #include <vector>
 
 #include <echelon/analysis/pop.hpp>
+
+#include "quotients.hpp"
 
 namespace echelon::analysis {
 
@@ -46,9 +47,8 @@ PopFactors pop_factors(std::span<const PopRun> runs, std::span<const PopRun> bas
   const auto ratio = [&](std::size_t numerator, std::size_t denominator) {
     Estimate estimate{measure::median(columns[numerator]) / measure::median(columns[denominator]), std::nullopt};
     if (runs.size() < fewest_for_interval) return estimate;
-    std::vector<double> ratios;
-    std::ranges::transform(resampled[numerator], resampled[denominator], std::back_inserter(ratios), std::divides{});
-    estimate.interval = percentile_interval(std::move(ratios), options.confidence);
+    estimate.interval =
+        percentile_interval(quotients(resampled[numerator], resampled[denominator]), options.confidence);
     return estimate;
   };
   enum : std::size_t { useful, longest, elapsed };

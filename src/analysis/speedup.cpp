@@ -1,6 +1,7 @@
 #include <echelon/analysis/karp_flatt.hpp>
 #include <echelon/analysis/speedup.hpp>
 
+#include "quotients.hpp"
 #include "sorted.hpp"
 
 namespace echelon::analysis {
@@ -29,12 +30,6 @@ Speedup of_ratio(const Estimate& time_ratio, double q, Scaling scaling) {
       return scaling == Scaling::strong ? karp_flatt(speedup, q) : gustafson_serial_fraction(speedup, q);
     });
   }
-  return result;
-}
-
-std::vector<double> quotients(const std::vector<double>& numerators, const std::vector<double>& denominators) {
-  std::vector<double> result(numerators.size());
-  std::ranges::transform(numerators, denominators, result.begin(), std::divides{});
   return result;
 }
 

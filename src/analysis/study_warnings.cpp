@@ -8,6 +8,7 @@
 #include <fmt/ranges.h>
 
 #include <echelon/analysis/drift.hpp>
+#include <echelon/analysis/labels.hpp>
 #include <echelon/analysis/study_warnings.hpp>
 #include <echelon/analysis/warnings.hpp>
 
@@ -16,16 +17,6 @@ namespace {
 
 using Points = std::span<const StudyPoint>;
 using Rows = std::span<const StudyRow>;
-
-/// The labels of the rows for which this holds, as in "1 rank, 2 ranks".
-template <typename Condition>
-std::string labels(Rows rows, Condition holds) {
-  std::vector<std::string> found;
-  for (const StudyRow& row : rows) {
-    if (holds(row)) found.push_back(label(row.ranks, row.threads));
-  }
-  return fmt::format("{}", fmt::join(found, ", "));
-}
 
 std::string oversubscribed(Points points, Rows rows) {
   const std::string which = labels(rows, [&](const StudyRow& row) { return is_oversubscribed(points[row.point]); });

@@ -67,10 +67,7 @@ std::string note_of(const study::Kept& kept) {
       continue;
     }
     hosts.insert(run.record->context.hosts.begin(), run.record->context.hosts.end());
-    if (!run.record->context.slurm) continue;
-    for (const auto& [name, value] : *run.record->context.slurm) {
-      if (name == "SLURM_JOB_ID") jobs.insert(value);
-    }
+    if (const std::string* job = measure::find(run.record->context.slurm, "SLURM_JOB_ID")) jobs.insert(*job);
   }
   std::string text =
       fmt::format("{}: {}; {}", kept.folder, command_line_of(kept.plan), report::plural(kept.runs.size(), "run"));

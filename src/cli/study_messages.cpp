@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <echelon/analysis/labels.hpp>
 #include <echelon/analysis/study.hpp>
 #include <echelon/report/output_file.hpp>
 #include <echelon/report/plural.hpp>
@@ -34,16 +35,6 @@ std::string failure_text(const study::Run& run) {
                      run.attempt == 2 ? ", again" : "", run.error);
 }
 
-/// Points, as in "4 ranks, 8 ranks".
-template <typename Condition>
-std::string labels(const std::vector<analysis::StudyPoint>& points, Condition holds) {
-  std::string text;
-  for (const analysis::StudyPoint& point : points) {
-    if (holds(point)) text += (text.empty() ? "" : ", ") + label({point.ranks, point.threads});
-  }
-  return text;
-}
-
 /// Says what is not as it was to be. False: some points failed, or have no run.
 bool tell_shortcomings(const Plan& plan, const std::vector<analysis::StudyPoint>& points,
                        const study::Conclusion& conclusion) {
@@ -60,7 +51,8 @@ bool tell_shortcomings(const Plan& plan, const std::vector<analysis::StudyPoint>
     given_up += (given_up.empty() ? "" : ", ") + label(study::points(plan)[point]);
   }
   if (!given_up.empty()) tell("given up: " + given_up);
-  const std::string unmeasured = labels(points, [](const analysis::StudyPoint& point) { return point.runs.empty(); });
+  const std::string unmeasured =
+      analysis::labels(points, [](const analysis::StudyPoint& point) { return point.runs.empty(); });
   if (conclusion.given_up.empty() && !unmeasured.empty()) tell("no measured run: " + unmeasured);
   return conclusion.given_up.empty() && unmeasured.empty();
 }

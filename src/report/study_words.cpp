@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <echelon/analysis/labels.hpp>
 #include <echelon/report/plural.hpp>
 
 namespace echelon::report {
@@ -22,12 +23,6 @@ std::string host_words(const std::vector<std::string>& hosts) {
   constexpr std::size_t most_named = 4;
   if (hosts.size() > most_named) return fmt::format("{} and {} more nodes", hosts.front(), hosts.size() - 1);
   return fmt::format("{}", fmt::join(hosts, ", "));
-}
-
-std::string_view slurm_variable(const measure::Context& context, std::string_view name) {
-  if (!context.slurm) return "";
-  const auto found = std::ranges::find(*context.slurm, name, [](const auto& variable) { return variable.first; });
-  return found == context.slurm->end() ? std::string_view{} : std::string_view{found->second};
 }
 
 /// Without minus where it is 0 as shown.
@@ -122,7 +117,9 @@ std::string machine_words(const StudyView& view) {
   for (const measure::Context& context : view.contexts) {
     for (const std::string& host : context.hosts) add_new(hosts, host);
     add_new(models, context.cpu_model);
-    add_new(partitions, std::string{slurm_variable(context, "SLURM_JOB_PARTITION")});
+    if (const std::string* partition = measure::find(context.slurm, "SLURM_JOB_PARTITION")) {
+      add_new(partitions, *partition);
+    }
   }
   if (hosts.empty()) {
     for (const StudyRunLine& run : view.runs) add_new(hosts, run.host);
@@ -151,11 +148,7 @@ std::string software_words(const StudyView& view) {
 }
 
 std::string failed_points(const StudyView& view) {
-  std::vector<std::string> labels;
-  for (const analysis::StudyRow& row : view.study.rows) {
-    if (!row.time_s) labels.push_back(analysis::label(row.ranks, row.threads));
-  }
-  return fmt::format("{}", fmt::join(labels, ", "));
+  return analysis::labels(view.study.rows, [](const analysis::StudyRow& row) { return !row.time_s; });
 }
 
 std::string wrapped(std::string_view text, std::size_t width, std::string_view indent) {

@@ -1,21 +1,12 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
+#include <echelon/analysis/labels.hpp>
 #include <echelon/analysis/precision.hpp>
 #include <echelon/analysis/speedup.hpp>
 #include <echelon/study/shortcomings.hpp>
 
 namespace echelon::study {
 namespace {
-
-template <typename Condition>
-std::string labels(std::span<const analysis::StudyPoint> points, Condition holds) {
-  std::vector<std::string> found;
-  for (const analysis::StudyPoint& point : points) {
-    if (point.failures == 0 && holds(point)) found.push_back(analysis::label(point.ranks, point.threads));
-  }
-  return fmt::format("{}", fmt::join(found, ", "));
-}
 
 bool is_wide(const Plan& plan, const analysis::StudyPoint& point) {
   std::vector<double> times_s;
@@ -30,13 +21,15 @@ bool is_wide(const Plan& plan, const analysis::StudyPoint& point) {
 std::vector<std::string> shortcomings(const Plan& plan, std::span<const analysis::StudyPoint> points) {
   std::vector<std::string> found;
   const std::uint64_t fewest = plan.precision ? analysis::fewest_for_interval : plan.repeat;
-  const std::string fewer = labels(points, [&](const auto& point) { return point.runs.size() < fewest; });
+  const std::string fewer =
+      analysis::labels(points, [&](const auto& point) { return point.failures == 0 && point.runs.size() < fewest; });
   if (!fewer.empty()) {
     found.push_back(fmt::format("fewer runs than planned at {}: the study {}; echelon study --resume goes on", fewer,
                                 plan.budget_s ? "has not ended, or its budget is spent" : "has not ended"));
   }
   if (!plan.precision) return found;
-  const std::string wide = labels(points, [&](const auto& point) { return is_wide(plan, point); });
+  const std::string wide =
+      analysis::labels(points, [&](const auto& point) { return point.failures == 0 && is_wide(plan, point); });
   if (!wide.empty()) {
     found.push_back(fmt::format(
         "not as precise as planned at {}: the interval of the median reaches further than {:.3g} % from it; "
