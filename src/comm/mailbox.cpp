@@ -1,46 +1,82 @@
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <deque>
+#include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include <echelon/comm/mailbox.hpp>
+#include <echelon/comm/nodes.hpp>
+#include <echelon/comm/roster.hpp>
 
+#include "lane.hpp"
+#include "pieces.hpp"
 #include "session_impl.hpp"
-#include "tags.hpp"
 
 namespace echelon::comm {
 namespace {
 
-/// What Open MPI sends eagerly by shared memory (btl_vader_eager_limit, 4096 bytes with its own header), which is the
-/// least of its transports.
-constexpr std::size_t piece_bytes = 4000;
-constexpr std::size_t receives = 64;  // posted at a time
-/// Pieces of long messages under way to one rank. At first only as many as may lie unread in the memory that all ranks
-/// of the host share (512 pieces by default) while many of them compute; to one that reads, twice as many with each
-/// acknowledgement. 64 throughout gave 0.4 of the bandwidth where ranks take turns on a core.
-constexpr std::uint64_t first_under_way = 8;
+/// What a rank may have sent another over MPI without having heard that it was received.
 constexpr std::uint64_t most_under_way = 512;
-/// After how many pieces the receiver says so.
-constexpr std::uint64_t pieces_an_ack = 4;
+/// If that goes through the memory which MPI shares with all ranks of the host, it takes the place of others': so all
+/// ranks together stay below what there is even if every one of them stops, or dies, with all of it unread. A quarter,
+/// as a session can have two mailboxes, and collectives need some.
+constexpr std::uint64_t share_of_memory = 4;
+
+/// A message that is longer is put together in memory of its own, which the caller can have.
+constexpr std::size_t short_bytes = Pieces::bytes;
+/// Copied at a time out of a lane, so that the sender can go on.
+constexpr std::size_t copied_at_a_time = 32 << 10;
+/// Messages that are taken from lanes before MPI is looked at again, if all ranks have lanes: MPI may have to go on
+/// with something else that the program has asked of it.
+constexpr unsigned lanes_before_mpi = 16;
 
 enum class PieceKind : std::uint64_t {
   begin = 0,  // of a message; the number is its length
   more = 1,   // the next piece of it
-  ack = 2,    // so many pieces have come
+  ack = 2,    // nothing but its head
 };
 
+/// The first word of each piece. `received`: pieces from the other end since it was last told.
 struct PieceHead {
   PieceKind kind;
+  std::uint64_t received;
   std::uint64_t number;
 };
 constexpr int kind_shift = 62;
+constexpr int received_shift = 50;
+constexpr std::uint64_t most_received = (1U << (kind_shift - received_shift)) - 1;
 
-std::uint64_t encode_head(PieceHead head) { return static_cast<std::uint64_t>(head.kind) << kind_shift | head.number; }
+std::uint64_t encode_head(PieceHead head) {
+  return static_cast<std::uint64_t>(head.kind) << kind_shift | head.received << received_shift | head.number;
+}
 PieceHead decode_head(std::uint64_t word) {
-  return {static_cast<PieceKind>(word >> kind_shift), word & ((std::uint64_t{1} << kind_shift) - 1)};
+  return {static_cast<PieceKind>(word >> kind_shift), word >> received_shift & most_received,
+          word & ((std::uint64_t{1} << received_shift) - 1)};
 }
 constexpr std::size_t head_bytes = sizeof(std::uint64_t);
+static_assert(head_bytes == Lane::unit);
+
+void append(Bytes& to, std::span<const std::byte> bytes) {
+  const std::size_t at = to.size();
+  to.resize(at + bytes.size());
+  std::memcpy(to.data() + at, bytes.data(), bytes.size());
+}
+
+/// The memory of the lanes between the master and the other ranks of its node; nullptr if there are no such ranks, or
+/// the node has no memory for them. Collective.
+std::unique_ptr<SharedMemory> memory_for_lanes(const Session& session, const Nodes& nodes) {
+  std::uint64_t lanes = 0;
+  for (int rank = 1; rank < session.size(); ++rank) lanes += nodes.leader(rank) == nodes.leader(master) ? 2 : 0;
+  if (lanes == 0) return nullptr;
+  try {
+    return std::make_unique<SharedMemory>(session, nodes.is_here(master) ? lanes * Lane::memory_bytes : 1);
+  } catch (const RankLost&) {
+    throw;
+  } catch (const std::runtime_error&) {  // the same on all ranks: MPI carries the messages then
+    return nullptr;
+  }
+}
 
 }  // namespace
 
@@ -50,79 +86,67 @@ struct Mailbox::Impl {
     std::size_t sent = 0;
   };
   struct Peer {
-    std::deque<Outgoing> queue;   // not yet, or not wholly, given to MPI
-    std::uint64_t under_way = 0;  // pieces not acknowledged
-    std::uint64_t may_be_under_way = first_under_way;
-    bool gone = false;
-    Bytes body;                  // of a message of which not all pieces have come
+    std::deque<Outgoing> queue;  // not yet, or not wholly, sent
+    Bytes body;                  // of a message of which not all has come
     std::uint64_t expected = 0;  // bytes of it; 0: none is coming
-    std::uint64_t to_ack = 0;
-  };
-  struct Sending {
-    int to;
-    MPI_Request request;
-    Bytes bytes;
-  };
-  struct Receive {
-    MPI_Request request = MPI_REQUEST_NULL;
-    std::array<std::byte, piece_bytes> bytes;
+    bool gone = false;
+    std::optional<Lane> to;  // in place of MPI
+    std::optional<Lane> from;
+    std::uint64_t under_way = 0;  // pieces over MPI that the peer has not said to have received
+    std::uint64_t may_be_under_way = most_under_way;
+    std::uint64_t to_ack = 0;  // pieces from it that it has not been told of
   };
 
   explicit Impl(const Session& of)
       : session{of},
-        channel{duplicate(session.impl())},
-        peers(static_cast<std::size_t>(session.size())),
-        ring(session.size() > 1 ? receives : 0) {
-    for (Receive& receive : ring) post(receive);
+        nodes{Nodes::shared(session)},
+        lanes{memory_for_lanes(session, *nodes)},
+        pieces{session},
+        peers(static_cast<std::size_t>(session.size())) {
+    make_lanes();
+    limit_pieces();
   }
 
-  ~Impl() {
-    for (Receive& receive : ring) {
-      // Whose message was handed out last is not posted, and MPI ends a program for less.
-      if (receive.request == MPI_REQUEST_NULL) continue;
-      MPI_Cancel(&receive.request);
-      MPI_Request_free(&receive.request);
+  void make_lanes() {
+    if (!lanes || !nodes->is_here(master)) return;
+    std::byte* at = lanes->data();
+    const auto next = [&] { return std::exchange(at, at + Lane::memory_bytes); };
+    for (int rank = 1; rank < session.size(); ++rank) {
+      if (!nodes->is_here(rank)) continue;
+      std::byte* const from_master = next();
+      std::byte* const to_master = next();
+      if (session.is_master()) {
+        peer(rank).to.emplace(from_master);
+        peer(rank).from.emplace(to_master);
+        with_lane.push_back(rank);
+      } else if (rank == session.rank()) {
+        peer(master).to.emplace(to_master);
+        peer(master).from.emplace(from_master);
+        with_lane.push_back(master);
+      }
     }
-    if (!session.lost().empty()) new boost::mpi::communicator{channel};  // to free it would wait for the lost ones
-    // What MPI still holds of messages to lost ranks is never given back.
-    for (Sending& sending : under_way) leaked().push_back(std::move(sending.bytes));
   }
 
-  static std::deque<Bytes>& leaked() {
-    static auto* bytes = new std::deque<Bytes>;
-    return *bytes;
+  void limit_pieces() {
+    const std::uint64_t memory = pieces_in_shared_memory(session);
+    const auto is_of_host = [&](int rank) { return nodes->host(rank) == nodes->host(session.rank()); };
+    std::uint64_t others = 0;
+    for (int rank = 0; rank < session.size(); ++rank) others += is_of_host(rank) && rank != session.rank() ? 1 : 0;
+    for (int rank = 0; rank < session.size(); ++rank) {
+      if (!is_of_host(rank) || others == 0) continue;
+      peer(rank).may_be_under_way = std::clamp<std::uint64_t>(memory / share_of_memory / others, 1, most_under_way);
+    }
   }
 
   Peer& peer(int rank) { return peers[static_cast<std::size_t>(rank)]; }
 
-  void post(Receive& receive) {
-    check(MPI_Irecv(receive.bytes.data(), piece_bytes, MPI_BYTE, MPI_ANY_SOURCE, static_cast<int>(Tag::piece), channel,
-                    &receive.request),
-          "MPI_Irecv");
-  }
-
-  /// The bytes are empty afterwards, and keep their memory where MPI does not need it any more.
-  void send_piece(int to, Bytes& bytes) {
-    session.impl().traffic->sent(to, bytes.size());
-    MPI_Request request = MPI_REQUEST_NULL;
-    check(MPI_Isend(bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE, to, static_cast<int>(Tag::piece), channel,
-                    &request),
-          "MPI_Isend");
-    int done = 0;
-    check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-    if (done == 0) {
-      under_way.push_back({to, request, std::move(bytes)});
-      bytes = {};
-    }
-    bytes.clear();
-  }
+  // ---- sending ----
 
   void send(int to, Bytes& bytes) {
     Peer& p = peer(to);
-    const std::uint64_t word = encode_head({PieceKind::begin, bytes.size() - head_bytes});
-    std::memcpy(bytes.data(), &word, head_bytes);
-    if (p.queue.empty() && bytes.size() <= piece_bytes) {
-      send_piece(to, bytes);
+    put_head(bytes, PieceKind::begin, bytes.size() - head_bytes);
+    if (p.queue.empty() && try_to_send(to, p, bytes)) {
+      bytes.clear();
       return;
     }
     if (p.queue.empty()) ++ranks_waiting;
@@ -131,83 +155,149 @@ struct Mailbox::Impl {
     advance(to);
   }
 
-  /// Gives MPI as much of what is queued for a rank as may be under way; when more may be, the rank says so.
+  static void put_head(Bytes& bytes, PieceKind kind, std::uint64_t number) {
+    const std::uint64_t word = encode_head({kind, 0, number});
+    std::memcpy(bytes.data(), &word, head_bytes);
+  }
+
+  /// A short message for which there is room.
+  bool try_to_send(int to, Peer& p, Bytes& bytes) {
+    if (bytes.size() > short_bytes) return false;
+    if (p.to) {
+      const std::size_t sent = p.to->write(bytes);
+      if (sent == bytes.size()) return true;
+      if (sent == 0) return false;
+      ++ranks_waiting;
+      p.queue.push_back({std::move(bytes), sent});
+      bytes = {};
+      return true;
+    }
+    if (p.under_way >= p.may_be_under_way) return false;
+    send_piece(to, p, bytes);
+    return true;
+  }
+
+  void send_piece(int to, Peer& p, Bytes& bytes) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes.data(), head_bytes);
+    const std::uint64_t received = std::min(p.to_ack, most_received);
+    p.to_ack -= received;
+    word |= received << received_shift;
+    std::memcpy(bytes.data(), &word, head_bytes);
+    ++p.under_way;
+    pieces.send(to, bytes);
+  }
+
+  /// Sends as much of what is queued for a rank as there is room for.
   /// @pre something is queued
   void advance(int to) {
     Peer& p = peer(to);
     while (!p.queue.empty()) {
       Outgoing& message = p.queue.front();
-      if (message.sent == 0 && message.bytes.size() <= piece_bytes) {
-        send_piece(to, message.bytes);
-        p.queue.pop_front();
-        continue;
+      const std::size_t sent = message.sent;
+      if (p.to) {
+        message.sent += p.to->write(std::span{message.bytes}.subspan(sent));
+      } else if (p.under_way < p.may_be_under_way) {
+        send_next_piece(to, p, message);
       }
-      if (p.under_way >= p.may_be_under_way) return;
-      const bool begins = message.sent == 0;
-      const std::size_t count =
-          std::min(message.bytes.size() - message.sent, begins ? piece_bytes : piece_bytes - head_bytes);
-      piece.clear();
-      if (!begins) {
-        const std::uint64_t word = encode_head({PieceKind::more, 0});
-        piece.resize(head_bytes);
-        std::memcpy(piece.data(), &word, head_bytes);
-      }
-      const std::size_t at = piece.size();
-      piece.resize(at + count);
-      std::memcpy(piece.data() + at, message.bytes.data() + message.sent, count);
-      send_piece(to, piece);
+      if (message.sent == sent) return;
       moved = true;
-      ++p.under_way;
-      message.sent += count;
-      if (message.sent < message.bytes.size()) continue;
-      p.queue.pop_front();
-      p.may_be_under_way = first_under_way;
+      if (message.sent == message.bytes.size()) p.queue.pop_front();
     }
     --ranks_waiting;
   }
 
-  /// Frees what MPI has sent. It looks at a few at a time, all in turn: some may be for a rank that has stopped.
-  void clear_away() {
-    for (std::size_t waiting = 0; waiting < 8 && waiting < under_way.size();) {
-      int done = 0;
-      check(MPI_Test(&under_way.front().request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-      if (done == 0) {
-        under_way.push_back(std::move(under_way.front()));
-        ++waiting;
-      }
-      under_way.pop_front();
+  void send_next_piece(int to, Peer& p, Outgoing& message) {
+    const bool begins = message.sent == 0;
+    const std::size_t most = begins ? Pieces::bytes : Pieces::bytes - head_bytes;
+    const std::size_t count = std::min(message.bytes.size() - message.sent, most);
+    piece.clear();
+    if (!begins) {
+      piece.resize(head_bytes);
+      put_head(piece, PieceKind::more, 0);
     }
+    const std::size_t at = piece.size();
+    piece.resize(at + count);
+    std::memcpy(piece.data() + at, message.bytes.data() + message.sent, count);
+    send_piece(to, p, piece);
+    message.sent += count;
   }
 
-  void acknowledge(int to, std::uint64_t pieces) {
-    const std::uint64_t word = encode_head({PieceKind::ack, pieces});
+  void acknowledge(int to, Peer& p) {
     piece.resize(head_bytes);
-    std::memcpy(piece.data(), &word, head_bytes);
-    send_piece(to, piece);
+    put_head(piece, PieceKind::ack, 0);
+    send_piece(to, p, piece);
+    --p.under_way;  // one for many pieces, and never acknowledged itself
   }
+
+  // ---- receiving ----
 
   std::optional<Message> receive() {
     moved = false;
-    if (handed_out != nullptr) post(*std::exchange(handed_out, nullptr));
+    if (read_from != nullptr) std::exchange(read_from, nullptr)->consume(read_bytes);
     if (!complete.empty()) complete = {};
-    clear_away();
-    if (ring.empty()) return std::nullopt;
-    for (;;) {
-      // MPI fills them in the order in which they were posted.
-      Receive& next = ring[head];
-      int done = 0;
-      MPI_Status status{};
-      check(MPI_Test(&next.request, &done, &status), "MPI_Test");
-      if (done == 0) return std::nullopt;
-      head = (head + 1) % ring.size();
-      int size = 0;
-      MPI_Get_count(&status, MPI_BYTE, &size);
-      handed_out = &next;
-      if (auto message = take(status.MPI_SOURCE, std::span{next.bytes}.first(static_cast<std::size_t>(size)))) {
-        return message;
+    if (ranks_waiting > 0) {
+      for (const int rank : with_lane) {
+        if (!peer(rank).queue.empty()) advance(rank);
       }
-      post(*std::exchange(handed_out, nullptr));
     }
+    const bool all_have_lanes = with_lane.size() + 1 == peers.size();
+    const bool mpi_first = ++looks % (all_have_lanes ? lanes_before_mpi : 2) == 0;
+    auto message = mpi_first ? receive_pieces() : receive_from_lanes();
+    if (message) return message;
+    return mpi_first ? receive_from_lanes() : receive_pieces();
+  }
+
+  /// From each rank in turn.
+  std::optional<Message> receive_from_lanes() {
+    for (std::size_t i = 0; i < with_lane.size(); ++i) {
+      next_lane = next_lane + 1 < with_lane.size() ? next_lane + 1 : 0;
+      const int from = with_lane[next_lane];
+      Peer& p = peer(from);
+      if (p.gone) continue;
+      if (auto message = receive_from_lane(from, p)) return message;
+    }
+    return std::nullopt;
+  }
+
+  std::optional<Message> receive_from_lane(int from, Peer& p) {
+    if (p.expected == 0) {
+      const auto bytes = p.from->readable();
+      if (bytes.empty()) return std::nullopt;
+      std::uint64_t word = 0;
+      std::memcpy(&word, bytes.data(), head_bytes);
+      const std::uint64_t size = decode_head(word).number;
+      if (head_bytes + size <= std::min(bytes.size(), short_bytes)) {
+        read_from = &*p.from;
+        read_bytes = head_bytes + size;
+        return Message{from, bytes.subspan(head_bytes, size), nullptr};
+      }
+      p.body.reserve(size);
+      p.expected = size;
+      p.from->consume(head_bytes);
+    }
+    while (p.body.size() < p.expected) {
+      auto bytes = p.from->readable();
+      if (bytes.empty()) return std::nullopt;
+      bytes = bytes.first(std::min({bytes.size(), p.expected - p.body.size(), copied_at_a_time}));
+      append(p.body, bytes);
+      p.from->consume(bytes.size());
+      moved = true;
+    }
+    return hand_out(from, p);
+  }
+
+  Message hand_out(int from, Peer& p) {
+    complete = std::exchange(p.body, {});
+    p.expected = 0;
+    return {from, complete, complete.size() + head_bytes > short_bytes ? &complete : nullptr};
+  }
+
+  std::optional<Message> receive_pieces() {
+    while (const auto one = pieces.receive()) {
+      if (auto message = take(one->from, one->bytes)) return message;
+    }
+    return std::nullopt;
   }
 
   std::optional<Message> take(int from, std::span<const std::byte> bytes) {
@@ -215,42 +305,36 @@ struct Mailbox::Impl {
     if (p.gone || bytes.size() < head_bytes) return std::nullopt;
     std::uint64_t word = 0;
     std::memcpy(&word, bytes.data(), head_bytes);
-    const PieceHead h = decode_head(word);
+    const PieceHead head = decode_head(word);
     bytes = bytes.subspan(head_bytes);
-    switch (h.kind) {
-      case PieceKind::ack:
-        p.under_way -= std::min(p.under_way, h.number);
-        p.may_be_under_way = std::min(2 * p.may_be_under_way, most_under_way);
-        if (!p.queue.empty()) advance(from);
-        return std::nullopt;
-      case PieceKind::begin:
-        if (h.number == bytes.size()) return Message{from, bytes, nullptr};
-        p.body.reserve(h.number);
-        p.expected = h.number;
-        break;
-      case PieceKind::more:
-        if (p.expected == 0) return std::nullopt;  // there was no memory for it
-        break;
+    p.under_way -= std::min(p.under_way, head.received);
+    if (head.received > 0 && !p.queue.empty()) advance(from);
+    if (head.kind == PieceKind::ack) return std::nullopt;
+    // Before the sender has to wait for it. What is sent to it meanwhile says so, too.
+    if (++p.to_ack >= (p.may_be_under_way + 1) / 2) acknowledge(from, p);
+    if (head.kind == PieceKind::begin) {
+      if (head.number == bytes.size()) return Message{from, bytes, nullptr};
+      p.body.reserve(head.number);
+      p.expected = head.number;
     }
-    p.body.insert(p.body.end(), bytes.begin(), bytes.end());
-    ++p.to_ack;
+    if (p.expected == 0) return std::nullopt;  // there was no memory for it
+    append(p.body, bytes);
     moved = true;
-    const bool is_complete = p.body.size() >= p.expected;
-    if (p.to_ack >= pieces_an_ack || is_complete) acknowledge(from, std::exchange(p.to_ack, 0));
-    if (!is_complete) return std::nullopt;
-    complete = std::exchange(p.body, {});
-    p.expected = 0;
-    return Message{from, complete, &complete};
+    if (p.body.size() < p.expected) return std::nullopt;
+    return hand_out(from, p);
   }
 
   const Session& session;
-  boost::mpi::communicator channel;
+  std::shared_ptr<Nodes> nodes;
+  std::unique_ptr<SharedMemory> lanes;
+  Pieces pieces;
   std::vector<Peer> peers;
-  std::vector<Receive> ring;
-  std::size_t head = 0;
-  Receive* handed_out = nullptr;  // not posted: its bytes are the caller's until the next receive()
-  Bytes complete;                 // the same, of a message in pieces
-  std::deque<Sending> under_way;
+  std::vector<int> with_lane;  // ranks
+  std::size_t next_lane = 0;   // in with_lane
+  unsigned looks = 0;
+  Lane* read_from = nullptr;  // where the message lies that was handed out last
+  std::size_t read_bytes = 0;
+  Bytes complete;                 // the message that was handed out last, if it was put together
   std::size_t ranks_waiting = 0;  // that have a queue
   Bytes piece;                    // scratch
   bool moved = false;             // in the last receive()
@@ -277,19 +361,11 @@ void Mailbox::forget(int rank) {
   if (!p.queue.empty()) --impl_->ranks_waiting;
   p.queue.clear();
   p.body = {};
-  // MPI keeps what it has been given.
-  for (auto sending = impl_->under_way.begin(); sending != impl_->under_way.end();) {
-    if (sending->to != rank) {
-      ++sending;
-      continue;
-    }
-    Impl::leaked().push_back(std::move(sending->bytes));
-    sending = impl_->under_way.erase(sending);
-  }
+  impl_->pieces.forget(rank);
 }
 
 bool Mailbox::has_moved() const { return impl_->moved; }
 
-bool Mailbox::has_sent_all() const { return impl_->under_way.empty() && impl_->ranks_waiting == 0; }
+bool Mailbox::has_sent_all() const { return impl_->pieces.has_sent_all() && impl_->ranks_waiting == 0; }
 
 }  // namespace echelon::comm

@@ -80,10 +80,10 @@ struct Nodes::Impl {
   std::vector<Descriptor> stores;               // of the others of this node
 };
 
-Nodes& Nodes::of(const Session& session) {
+std::shared_ptr<Nodes> Nodes::shared(const Session& session) {
   auto& kept = session.kept(typeid(Nodes));
   if (!kept) kept = std::make_shared<Nodes>(session);
-  return *static_cast<Nodes*>(kept.get());
+  return std::static_pointer_cast<Nodes>(kept);
 }
 
 Nodes::Nodes(const Session& session) : self_{session.rank()}, impl_{std::make_unique<Impl>()} {

@@ -13,8 +13,10 @@ namespace echelon::comm {
 /// Messages of any length between ranks, in order from each rank to each other. Nothing here waits: a rank that is
 /// busy, stopped or dead holds up no one.
 ///
-/// A message travels in pieces that MPI sends eagerly, without asking the receiver first, so a receiver that dies
-/// leaves nothing half done; of a longer one a few pieces are under way at a time, which the receiver acknowledges.
+/// Between the master and the ranks of its node messages go through lanes: memory that just these two share. All others
+/// go over MPI, in pieces that it sends eagerly, without asking the receiver first, so that a receiver that dies leaves
+/// nothing half done. MPI's buffers are limited, and those that lie with a dead rank never come back: a rank has so few
+/// pieces under way to each other rank, which acknowledges them, that the buffers last even if all of them die.
 class Mailbox {
  public:
   /// The bytes are valid until the next receive(), or as long as what take() gives.

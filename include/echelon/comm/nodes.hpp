@@ -19,7 +19,9 @@ inline constexpr const char* ranks_a_node_variable = "ECHELON_RANKS_A_NODE";
 class Nodes {
  public:
   /// One a session. Collective when it is called first.
-  [[nodiscard]] static Nodes& of(const Session& session);
+  [[nodiscard]] static Nodes& of(const Session& session) { return *shared(session); }
+  /// The same, to keep: what is made after it may go after it when the session ends.
+  [[nodiscard]] static std::shared_ptr<Nodes> shared(const Session& session);
 
   explicit Nodes(const Session& session);
   ~Nodes();
