@@ -83,7 +83,15 @@ std::unique_ptr<SharedMemory> memory_for_lanes(const Session& session, const Nod
 struct Mailbox::Impl {
   struct Outgoing {
     Bytes bytes;  // head included
+    Shared rest;  // which follows them
     std::size_t sent = 0;
+
+    [[nodiscard]] std::size_t size() const { return bytes.size() + rest.bytes.size(); }
+    /// What is next, as far as it lies in one piece.
+    [[nodiscard]] std::span<const std::byte> unsent() const {
+      if (sent < bytes.size()) return std::span{bytes}.subspan(sent);
+      return rest.bytes.subspan(sent - bytes.size());
+    }
   };
   struct Peer {
     std::deque<Outgoing> queue;  // not yet, or not wholly, sent
@@ -142,15 +150,19 @@ struct Mailbox::Impl {
 
   // ---- sending ----
 
-  void send(int to, Bytes& bytes) {
+  void send(int to, Bytes& bytes, Shared rest) {
     Peer& p = peer(to);
-    put_head(bytes, PieceKind::begin, bytes.size() - head_bytes);
-    if (p.queue.empty() && try_to_send(to, p, bytes)) {
+    put_head(bytes, PieceKind::begin, bytes.size() - head_bytes + rest.bytes.size());
+    if (rest.bytes.empty() && p.queue.empty() && try_to_send(to, p, bytes)) {
       bytes.clear();
       return;
     }
+    // A lane takes whole units, but at the end of a message.
+    const std::size_t filled = std::min((Lane::unit - bytes.size() % Lane::unit) % Lane::unit, rest.bytes.size());
+    append(bytes, rest.bytes.first(filled));
+    rest.bytes = rest.bytes.subspan(filled);
     if (p.queue.empty()) ++ranks_waiting;
-    p.queue.push_back({std::move(bytes), 0});
+    p.queue.push_back({std::move(bytes), std::move(rest), 0});
     bytes = {};
     advance(to);
   }
@@ -168,7 +180,7 @@ struct Mailbox::Impl {
       if (sent == bytes.size()) return true;
       if (sent == 0) return false;
       ++ranks_waiting;
-      p.queue.push_back({std::move(bytes), sent});
+      p.queue.push_back({std::move(bytes), {}, sent});
       bytes = {};
       return true;
     }
@@ -196,31 +208,30 @@ struct Mailbox::Impl {
       Outgoing& message = p.queue.front();
       const std::size_t sent = message.sent;
       if (p.to) {
-        message.sent += p.to->write(std::span{message.bytes}.subspan(sent));
+        message.sent += p.to->write(message.unsent());
       } else if (p.under_way < p.may_be_under_way) {
         send_next_piece(to, p, message);
       }
       if (message.sent == sent) return;
       moved = true;
-      if (message.sent == message.bytes.size()) p.queue.pop_front();
+      if (message.sent == message.size()) p.queue.pop_front();
     }
     --ranks_waiting;
   }
 
   void send_next_piece(int to, Peer& p, Outgoing& message) {
-    const bool begins = message.sent == 0;
-    const std::size_t most = begins ? Pieces::bytes : Pieces::bytes - head_bytes;
-    const std::size_t count = std::min(message.bytes.size() - message.sent, most);
     piece.clear();
-    if (!begins) {
+    if (message.sent > 0) {
       piece.resize(head_bytes);
       put_head(piece, PieceKind::more, 0);
     }
-    const std::size_t at = piece.size();
-    piece.resize(at + count);
-    std::memcpy(piece.data() + at, message.bytes.data() + message.sent, count);
+    while (piece.size() < Pieces::bytes && message.sent < message.size()) {
+      const auto next = message.unsent();
+      const std::size_t count = std::min(next.size(), Pieces::bytes - piece.size());
+      append(piece, next.first(count));
+      message.sent += count;
+    }
     send_piece(to, p, piece);
-    message.sent += count;
   }
 
   void acknowledge(int to, Peer& p) {
@@ -344,12 +355,12 @@ Mailbox::Mailbox(const Session& session) : impl_{std::make_unique<Impl>(session)
 
 Mailbox::~Mailbox() = default;
 
-void Mailbox::send(int to, Packer& message) {
+void Mailbox::send(int to, Packer& message, Shared rest) {
   if (impl_->peer(to).gone) {
     message.clear();
     return;
   }
-  impl_->send(to, message.bytes_);
+  impl_->send(to, message.bytes_, std::move(rest));
   message.clear();
 }
 

@@ -43,9 +43,11 @@ struct Block {
   std::uint64_t first = 0;
   std::uint64_t count = 0;
   std::uint64_t unfinished = 0;
-  comm::Packer bytes;
+  std::shared_ptr<comm::Packer> bytes = std::make_shared<comm::Packer>();
   std::vector<std::size_t> ends;  // of each task's, where they differ in size
 };
+/// Arguments from this size on are sent from where they lie.
+constexpr std::size_t least_shared = 64 << 10;
 
 struct OpenJob {
   std::shared_ptr<Job> job;  // nullptr once it was cancelled
@@ -63,21 +65,34 @@ struct OpenJob {
                                        [](std::uint64_t t, const Block& block) { return t < block.first; }));
   }
 
-  /// Appends the arguments of these tasks as they travel.
-  void copy_arguments(const farm::Tasks& tasks, comm::Packer& to) {
-    for (std::uint64_t task = tasks.first; task < tasks.end();) {
-      const Block& block = block_of(task);
-      const std::uint64_t from = task - block.first;
-      const std::uint64_t count = std::min(block.count - from, tasks.end() - task);
-      const auto bytes = block.bytes.view();
-      if (argument_size) {
-        to.bytes(bytes.data() + from * *argument_size, count * *argument_size);
-      } else {
-        const std::size_t begin = from == 0 ? 0 : block.ends[from - 1];
-        to.bytes(bytes.data() + begin, block.ends[from + count - 1] - begin);
-      }
-      task += count;
+  /// The arguments of these tasks, as they travel, as far as they are of the block.
+  [[nodiscard]] std::span<const std::byte> arguments_in(const Block& block, const farm::Tasks& tasks) const {
+    const std::uint64_t from = tasks.first - block.first;
+    const std::uint64_t count = std::min(block.count - from, tasks.count);
+    if (argument_size) return block.bytes->view().subspan(from * *argument_size, count * *argument_size);
+    const std::size_t begin = from == 0 ? 0 : block.ends[from - 1];
+    return block.bytes->view().subspan(begin, block.ends[from + count - 1] - begin);
+  }
+
+  /// Appends the arguments of these tasks.
+  void copy_arguments(farm::Tasks tasks, comm::Packer& to) {
+    while (tasks.count > 0) {
+      const Block& block = block_of(tasks.first);
+      const auto bytes = arguments_in(block, tasks);
+      to.bytes(bytes.data(), bytes.size());
+      const std::uint64_t count = std::min(block.first + block.count, tasks.end()) - tasks.first;
+      tasks.first += count;
+      tasks.count -= count;
     }
+  }
+
+  /// They are long and lie in one piece, so that they need not be copied; empty otherwise.
+  [[nodiscard]] comm::Mailbox::Shared shared_arguments(const farm::Tasks& tasks) {
+    const Block& block = block_of(tasks.first);
+    if (tasks.end() > block.first + block.count) return {};
+    const auto bytes = arguments_in(block, tasks);
+    if (bytes.size() < least_shared) return {};
+    return {block.bytes, bytes};
   }
 
   void finish(const farm::Tasks& tasks) {
@@ -85,7 +100,7 @@ struct OpenJob {
       Block& block = block_of(task);
       const std::uint64_t count = std::min(block.first + block.count, tasks.end()) - task;
       block.unfinished -= count;
-      if (block.unfinished == 0) block.bytes = {};
+      if (block.unfinished == 0) block.bytes = nullptr;
       task += count;
     }
     while (!blocks.empty() && blocks.front().unfinished == 0) blocks.pop_front();
@@ -323,7 +338,7 @@ struct Crew::Impl {
   void take_results(int worker, comm::Unpacker& from) {
     while (!from.rest().empty()) {
       const auto head = from.get<ResultsHead>();
-      comm::Unpacker body{from.bytes(head.bytes)};
+      auto body = comm::Unpacker::last(from.bytes(head.bytes));
       if (!master.is_live(worker)) continue;
       if (head.failed) {
         auto type = body.get<std::string>();
@@ -466,15 +481,15 @@ struct Crew::Impl {
     }
     Block block;
     block.first = open.read;
-    if (open.argument_size) block.bytes.reserve(std::min<std::uint64_t>(read.count, 1024) * *open.argument_size);
+    if (open.argument_size) block.bytes->reserve(std::min<std::uint64_t>(read.count, 1024) * *open.argument_size);
     std::uint64_t count = 0;
-    const bool ended = open.job->read(block.bytes, read.count, [&] {
+    const bool ended = open.job->read(*block.bytes, read.count, [&] {
       ++count;
-      if (!open.argument_size) block.ends.push_back(block.bytes.size());
+      if (!open.argument_size) block.ends.push_back(block.bytes->size());
     });
-    if (open.argument_size && *open.argument_size > 0) count = block.bytes.size() / *open.argument_size;
+    if (open.argument_size && *open.argument_size > 0) count = block.bytes->size() / *open.argument_size;
     block.count = block.unfinished = count;
-    const std::uint64_t bytes = block.bytes.size();
+    const std::uint64_t bytes = block.bytes->size();
     open.read += count;
     if (count > 0) open.blocks.push_back(std::move(block));
     master.read(read.job, count, ended, bytes);
@@ -494,8 +509,9 @@ struct Crew::Impl {
     out.put(TasksHead{chunk, function == nullptr ? 0 : function->size(), open.argument_size.value_or(varies), open.type,
                       function != nullptr, once});
     if (function != nullptr) out.bytes(function->view().data(), function->size());
-    open.copy_arguments(chunk.tasks, out);
-    link.mailbox().send(worker, out);
+    auto shared = open.shared_arguments(chunk.tasks);
+    if (shared.bytes.empty()) open.copy_arguments(chunk.tasks, out);
+    link.mailbox().send(worker, out, std::move(shared));
     if (function != nullptr && !once) {
       open.has_function.resize(seen.size());
       open.has_function[slot] = true;

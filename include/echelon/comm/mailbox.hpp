@@ -34,8 +34,15 @@ class Mailbox {
   Mailbox(const Mailbox&) = delete;
   Mailbox& operator=(const Mailbox&) = delete;
 
-  /// Sends what was packed, which is empty afterwards. What could not go out at once goes in receive().
-  void send(int to, Packer& message);
+  /// Bytes that are sent from where they lie, and who keeps them there.
+  struct Shared {
+    std::shared_ptr<const void> owner;
+    std::span<const std::byte> bytes;
+  };
+
+  /// Sends what was packed, which is empty afterwards, and then `rest`, as one message. What could not go out at once
+  /// goes in receive().
+  void send(int to, Packer& message, Shared rest = {});
   /// The next message that is complete, and lets others go on.
   [[nodiscard]] std::optional<Message> receive();
   /// The last receive() has moved a part of a long message, whole or not: who waits must not sleep now, as the other

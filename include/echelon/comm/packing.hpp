@@ -147,6 +147,17 @@ struct Sendable<std::tuple<Ts...>> : AllSendable<Ts...> {};
 /// VM).
 void prefer_huge_pages(void* memory, std::size_t bytes) noexcept;
 
+/// From here on values are so large that touching memory for the first time takes longer than copying it.
+inline constexpr std::size_t large_bytes = 4 << 20;
+
+/// Gives memory back to the system that is read from its beginning to its end and not used again: what of the first
+/// `to` bytes was not given back for the first `from`. The system hands it out again for what is written meanwhile: it
+/// is still in the caches, and backed by memory of the host's if this is a VM. In huge pages, so that none is split.
+/// What is left there is zeros or the bytes as they were. @pre memory of malloc's
+void give_back(void* memory, std::size_t from, std::size_t to) noexcept;
+/// Copies bytes, and gives those at `from` back on the way.
+void move_bytes(void* to, void* from, std::size_t bytes) noexcept;
+
 /// Leaves memory as it is where a vector would fill it with zeros.
 template <typename T>
 struct Uninitialised : std::allocator<T> {
@@ -156,8 +167,7 @@ struct Uninitialised : std::allocator<T> {
   };
   [[nodiscard]] T* allocate(std::size_t count) {
     T* memory = std::allocator<T>::allocate(count);
-    constexpr std::size_t large = 4 << 20;
-    if (count * sizeof(T) >= large) prefer_huge_pages(memory, count * sizeof(T));
+    if (count * sizeof(T) >= large_bytes) prefer_huge_pages(memory, count * sizeof(T));
     return memory;
   }
   template <typename U>
@@ -182,15 +192,20 @@ using Bytes = std::vector<std::byte, detail::Uninitialised<std::byte>>;
 class Packer {
  public:
   void bytes(const void* from, std::size_t size) {
-    if (size == 0) return;
-    const std::size_t at = bytes_.size();
-    if (at + size > bytes_.capacity()) bytes_.reserve(std::max(at + size, 2 * bytes_.capacity()));
-    bytes_.resize(at + size);
-    std::memcpy(bytes_.data() + at, from, size);
+    if (size > 0) std::memcpy(grow(size), from, size);
   }
 
   template <typename T>
   void put(const T& value);
+  /// The same of a value that is not used again: takes less time and memory if it is large.
+  template <typename T>
+  void take(T value) {
+    const Taking taking{*this};
+    put(value);
+  }
+  [[nodiscard]] bool takes() const noexcept { return takes_; }
+  /// As move_bytes().
+  void take_bytes(void* from, std::size_t size) { detail::move_bytes(grow(size), from, size); }
 
   /// Writes over what was put at `at`, a size() of before.
   template <typename T>
@@ -207,13 +222,47 @@ class Packer {
  private:
   friend class Mailbox;
   static constexpr std::size_t head = 8;  // the mailbox writes its own there
+
+  /// Until the value is packed, or what packs it has thrown.
+  class Taking {
+   public:
+    explicit Taking(Packer& packer) noexcept : packer_{packer} { packer_.takes_ = true; }
+    ~Taking() { packer_.takes_ = false; }
+    Taking(const Taking&) = delete;
+    Taking& operator=(const Taking&) = delete;
+
+   private:
+    Packer& packer_;
+  };
+
+  [[nodiscard]] std::byte* grow(std::size_t size) {
+    const std::size_t at = bytes_.size();
+    if (at + size > bytes_.capacity()) bytes_.reserve(std::max(at + size, 2 * bytes_.capacity()));
+    bytes_.resize(at + size);
+    return bytes_.data() + at;
+  }
+
   Bytes bytes_ = Bytes(head);
+  bool takes_ = false;
 };
 
 /// Reads them back, in the same order. Throws std::runtime_error where bytes are missing.
 class Unpacker {
  public:
   explicit Unpacker(std::span<const std::byte> bytes) noexcept : bytes_{bytes} {}
+  /// Of bytes that nobody reads again, in memory of malloc's: takes less time and memory for large values.
+  [[nodiscard]] static Unpacker last(std::span<const std::byte> bytes) noexcept {
+    Unpacker from{bytes};
+    from.is_last_ = true;
+    return from;
+  }
+  [[nodiscard]] bool is_last() const noexcept { return is_last_; }
+  /// The next `size` bytes, to be read in the same way.
+  [[nodiscard]] Unpacker part(std::size_t size) {
+    Unpacker from{bytes(size)};
+    from.is_last_ = is_last_;
+    return from;
+  }
 
   [[nodiscard]] std::span<const std::byte> bytes(std::size_t size) {
     if (size > bytes_.size()) throw std::runtime_error("a message is shorter than what it should hold");
@@ -229,6 +278,7 @@ class Unpacker {
 
  private:
   std::span<const std::byte> bytes_;
+  bool is_last_ = false;
 };
 
 namespace detail {
@@ -302,11 +352,17 @@ requires is_container<C>
 struct Codec<C> {
   using T = typename C::value_type;
   static constexpr bool bulk = std::ranges::contiguous_range<C> && as_it_lies<T> && std::is_default_constructible_v<T>;
+  static constexpr bool of_malloc = std::is_same_v<typename C::allocator_type, std::allocator<T>>;
 
   static void put(Packer& to, const C& value) {
     to.put(std::uint64_t{value.size()});
     if constexpr (bulk) {
-      to.bytes(value.data(), value.size() * sizeof(T));
+      const std::size_t size = value.size() * sizeof(T);
+      if (of_malloc && to.takes() && size >= large_bytes) {
+        to.take_bytes(const_cast<T*>(value.data()), size);
+      } else {
+        to.bytes(value.data(), size);
+      }
     } else {
       for (const auto& element : value) {
         const std::size_t at = to.size();
@@ -321,15 +377,9 @@ struct Codec<C> {
     if (count > from.rest().size() / (bulk ? sizeof(T) : 1)) {
       throw std::runtime_error("a message is shorter than what it should hold");
     }
-    if constexpr (std::is_same_v<T, char> && bulk) {  // strings above all, which nothing need fill with zeros first
-      const auto* text = reinterpret_cast<const char*>(from.bytes(count).data());
-      return C(text, text + count);
-    }
     C value;
     if constexpr (bulk) {
-      value.resize(count);
-      const auto taken = from.bytes(count * sizeof(T));
-      if (count > 0) std::memcpy(static_cast<void*>(value.data()), taken.data(), taken.size());
+      get_bulk(value, count, from);
     } else {
       for (std::uint64_t i = 0; i < count; ++i) {
         const std::size_t left = from.rest().size();
@@ -343,6 +393,29 @@ struct Codec<C> {
       }
     }
     return value;
+  }
+
+ private:
+  static void get_bulk(C& value, std::size_t count, Unpacker& from) {
+    const auto taken = from.bytes(count * sizeof(T));
+    const auto* const first = reinterpret_cast<const T*>(taken.data());
+    if (reinterpret_cast<std::uintptr_t>(first) % alignof(T) != 0) {
+      value.resize(count);
+      std::memcpy(static_cast<void*>(value.data()), taken.data(), taken.size());
+      return;
+    }
+    // Appended, as resize() would fill the memory with zeros first.
+    if (!from.is_last() || taken.size() < large_bytes) {
+      value.insert(value.end(), first, first + count);
+      return;
+    }
+    constexpr std::size_t step = std::max<std::size_t>(1, large_bytes / sizeof(T));
+    value.reserve(count);
+    for (std::size_t done = 0; done < count; done += step) {
+      const std::size_t next = std::min(done + step, count);
+      value.insert(value.end(), first + done, first + next);
+      give_back(const_cast<T*>(first), done * sizeof(T), next * sizeof(T));
+    }
   }
 };
 

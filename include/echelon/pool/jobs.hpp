@@ -254,10 +254,10 @@ class AsyncMapJob : public Job {
 template <typename A, typename R>
 class ApplyJob : public Job {
  public:
-  ApplyJob(std::shared_ptr<Promise<R>> promise, const A& argument) : promise_{std::move(promise)} {
+  ApplyJob(std::shared_ptr<Promise<R>> promise, A argument) : promise_{std::move(promise)} {
     reads_anywhere = true;
     options.tasks = 1;
-    pack_sized<A>(packed_, argument);
+    pack_sized<A>(packed_, std::move(argument));
   }
   bool read(comm::Packer& to, std::uint64_t, const std::function<void()>& task) override {
     to = std::move(packed_);

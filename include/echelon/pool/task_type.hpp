@@ -116,15 +116,19 @@ requires(!comm::detail::as_it_lies<std::tuple<Ts...>>) struct FixedSize<std::tup
 };
 
 /// Packs a value so that what stands behind it can be found without unpacking it, which may throw: where values of its
-/// type differ in size, behind its own.
-template <typename T>
-void pack_sized(comm::Packer& to, const T& value) {
+/// type differ in size, behind its own. One that is handed over is not used again.
+template <typename T, typename Value>
+void pack_sized(comm::Packer& to, Value&& value) {
   if constexpr (FixedSize<T>::value.has_value()) {
     to.put<T>(value);
   } else {
     const std::size_t at = to.size();
     to.put(std::uint64_t{0});
-    to.put<T>(value);
+    if constexpr (std::is_same_v<Value, T>) {
+      to.take<T>(std::move(value));
+    } else {
+      to.put<T>(value);
+    }
     to.patch(at, std::uint64_t{to.size() - at - sizeof(std::uint64_t)});
   }
 }
@@ -133,8 +137,7 @@ template <typename T>
   if constexpr (FixedSize<T>::value.has_value()) {
     return from.get<T>();
   } else {
-    comm::Unpacker value{from.bytes(from.get<std::uint64_t>())};
-    return value.get<T>();
+    return from.part(from.get<std::uint64_t>()).template get<T>();
   }
 }
 
@@ -173,7 +176,7 @@ inline constexpr TaskType task_type{
     .drop = [](void* function) noexcept { delete static_cast<F*>(function); },
     .run =
         [](void* function, std::span<const std::byte> argument, comm::Packer& result) {
-          comm::Unpacker from{argument};
+          auto from = comm::Unpacker::last(argument);
           run_one<call, F, A>(*static_cast<F*>(function), from, result);
         },
     .run_all =
