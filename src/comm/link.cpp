@@ -9,6 +9,7 @@
 #include <echelon/base/error.hpp>
 #include <echelon/comm/collectives.hpp>
 #include <echelon/comm/link.hpp>
+#include <echelon/comm/nodes.hpp>
 
 #include "session_impl.hpp"
 
@@ -49,7 +50,12 @@ Link::Link(const Session& session, std::function<std::uint64_t(std::uint64_t)> t
                     LivenessBeacon::Handlers{
                         .answer = std::move(take_back), .master_lost = master_lost, .ended = [] { end_at_once(); }},
                     connect_limit);
+    beacon_->report_crashes();
     return;
+  }
+  const Nodes& nodes = Nodes::of(session);
+  for (int rank = 1; rank < session.size(); ++rank) {
+    if (nodes.is_here(rank)) deaths_.watch(rank, nodes.process(rank));
   }
   const std::vector<int> missing = monitor_->wait_for_workers(connect_limit);
   if (!missing.empty()) {
@@ -58,6 +64,16 @@ Link::Link(const Session& session, std::function<std::uint64_t(std::uint64_t)> t
         "rank {} on {} has not connected to the master within {} s, by TCP to port {}; is there a firewall?", rank,
         hosts_[rank], connect_limit.count(), monitor_->invitation().port));
   }
+}
+
+Death Link::death(const LivenessMonitor::Lost& lost) {
+  using Cause = LivenessMonitor::Lost::Cause;
+  switch (lost.cause) {
+    case Cause::gave_up: return decode_death(lost.code);
+    case Cause::silent: return deaths_.silent(lost.rank);
+    case Cause::closed: break;
+  }
+  return deaths_.ended(lost.rank);
 }
 
 void Link::lose(int rank) {

@@ -13,6 +13,7 @@
 #include <echelon/base/error.hpp>
 #include <echelon/comm/liveness.hpp>
 
+#include "crash_report.hpp"
 #include "liveness_channel.hpp"
 
 namespace echelon::comm {
@@ -111,6 +112,7 @@ struct LivenessBeacon::Impl {
   }
 
   ~Impl() {
+    report_crashes_to(-1);
     stopping = true;
     wakeup.signal();
     thread.join();
@@ -209,6 +211,8 @@ void LivenessBeacon::goodbye() {
   (void)impl_->send({.kind = Frame::Kind::goodbye});
   impl_->wakeup.signal();  // for the thread to send what could not be sent yet
 }
+
+void LivenessBeacon::report_crashes() noexcept { report_crashes_to(impl_->channel.fd()); }
 
 void LivenessBeacon::give_up(std::uint64_t code) {
   impl_->goodbye_is_said = true;  // and this takes its place

@@ -138,6 +138,8 @@ Nodes::Nodes(const Session& session) : self_{session.rank()}, impl_{std::make_un
 
 Nodes::~Nodes() = default;
 
+pid_t Nodes::process(int rank) const { return impl_->places[static_cast<std::size_t>(rank)].store.process; }
+
 std::uint64_t Nodes::store(std::span<const std::byte> bytes) {
   const std::uint64_t where = impl_->end.fetch_add(whole_pages(bytes.size()));
   for (std::size_t done = 0; done < bytes.size();) {

@@ -34,7 +34,6 @@ constexpr std::chrono::seconds leave_limit{10};
 /// A limit that follows the median is told again when it has changed by more.
 constexpr double limit_tolerance = 0.02;
 constexpr std::chrono::milliseconds look_at_time_every{100};
-constexpr std::string_view silent = "was silent for too long";
 
 std::vector<int> workers_of(int ranks) {
   std::vector<int> workers;
@@ -146,7 +145,7 @@ bool Master::look_at_workers() {
     }
     const auto& lost = std::get<comm::LivenessMonitor::Lost>(news);
     if (!farm_.is_live(lost.rank)) continue;
-    lose(lost.rank, lost.cause == comm::LivenessMonitor::Lost::Cause::silent ? silent : "ended");
+    lose(lost.rank, link_.death(lost));
   }
   return true;
 }
@@ -299,17 +298,19 @@ void Master::give_up(const farm::GiveUp& gone) {
   farm_.consumed(job_, 1);
 }
 
-void Master::lose(int rank, std::string_view how) {
+void Master::lose(int rank, const comm::Death& death) {
   // What of it has not come whole is done again.
   if (!arrived_.empty() && arrived_.front().worker == rank) fetching_.reset();
   std::erase_if(arrived_, [&](const Arrived& arrived) { return arrived.worker == rank; });
   const std::uint64_t tasks = farm_.leased(rank);
   farm_.lost(rank);
   link_.lose(rank);
-  lost_.push_back(rank);
-  std::string what = fmt::format("rank {} on {} {}; ", rank, link_.hosts()[static_cast<std::size_t>(rank)], how);
+  lost_.push_back(fmt::format("rank {} on {}", rank, link_.hosts()[static_cast<std::size_t>(rank)]));
+  deaths_.push_back(fmt::format("{} {}", lost_.back(), comm::describe(death)));
+  std::string what = deaths_.back() + "; ";
+  const bool is_there = death.how == comm::Death::How::silent || death.how == comm::Death::How::stopped;
   const comm::Placement place = comm::placement();
-  if (place.launcher == "mpirun" && !place.outlives_ranks && how != silent) {
+  if (place.launcher == "mpirun" && !place.outlives_ranks && !is_there) {
     what += "mpirun ends the job with it. Start it by -n RANKS, or mpirun --enable-recovery, and the others go on";
   } else if (farm_.live_workers() == 0) {
     what += "no rank is left to run commands";
@@ -558,14 +559,6 @@ std::vector<measure::Books> Master::end() {
     break;
   }
   return all;
-}
-
-std::vector<std::string> Master::lost_ranks() const {
-  std::vector<std::string> names;
-  for (const int rank : lost_) {
-    names.push_back(fmt::format("rank {} on {}", rank, link_.hosts()[static_cast<std::size_t>(rank)]));
-  }
-  return names;
 }
 
 }  // namespace echelon::map

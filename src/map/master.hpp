@@ -57,7 +57,10 @@ class Master {
   [[nodiscard]] const std::string& stopped() const noexcept { return stopped_; }
   [[nodiscard]] std::uint64_t retried() const noexcept { return retried_; }
   [[nodiscard]] std::uint64_t listed() const noexcept { return listed_; }
-  [[nodiscard]] std::vector<std::string> lost_ranks() const;
+  /// As in "rank 3 on node7"
+  [[nodiscard]] const std::vector<std::string>& lost_ranks() const noexcept { return lost_; }
+  /// As in "rank 3 on node7 was killed by signal 9 (Killed)"
+  [[nodiscard]] const std::vector<std::string>& deaths() const noexcept { return deaths_; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -100,7 +103,7 @@ class Master {
   [[nodiscard]] bool has_output(Arrived& arrived);
   void finish(Arrived& arrived);
   void give_up(const farm::GiveUp& gone);
-  void lose(int rank, std::string_view how);
+  void lose(int rank, const comm::Death& death);
   void stop(Stopping how, const std::string& why);
   [[nodiscard]] farm::Ending ending(const Arrived& arrived) const;
 
@@ -125,7 +128,8 @@ class Master {
   std::deque<Arrived> arrived_;
   std::optional<Fetching> fetching_;  // of the first of them
   std::map<int, measure::Books> books_;
-  std::vector<int> lost_;
+  std::vector<std::string> lost_;
+  std::vector<std::string> deaths_;
   Stopping stopping_ = Stopping::no;
   std::string stopped_;
   unsigned stops_seen_ = 0;

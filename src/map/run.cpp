@@ -69,6 +69,7 @@ measure::Record make_record(const Master& master, const measure::Account& accoun
                   {"stopped", master.stopped()},
                   {"failures", done.failures()},
                   {"lost_ranks", master.lost_ranks()},
+                  {"deaths", master.deaths()},
                   {"time_s", time_s},
                   {"tasks_per_s", time_s > 0 ? static_cast<double>(ended) / time_s : 0.0},
                   {"utilisation", time_s > 0 ? busy_s / (time_s * static_cast<double>(workers)) : 0.0}},

@@ -34,7 +34,6 @@ constexpr std::chrono::milliseconds look_every{1};
 constexpr std::chrono::microseconds look_on{200};
 /// Workers that were told to leave are waited for so long: longer only where a task runs on.
 constexpr std::chrono::seconds leave_limit{5};
-constexpr std::string_view silent = "was silent for too long";
 constexpr int most_messages_a_look = 64;
 constexpr std::uint64_t look_after_taking = 64;
 
@@ -114,6 +113,7 @@ struct Seen {
   std::uint64_t tasks = 0;
   std::chrono::nanoseconds compute{0};
   Clock::time_point last_heard = Clock::now();
+  std::string death{};  // how it was lost
 };
 
 std::vector<int> all_workers(int ranks) {
@@ -414,18 +414,21 @@ struct Crew::Impl {
     }
     const auto& lost = std::get<comm::LivenessMonitor::Lost>(news);
     if (!master.is_live(lost.rank)) return;
-    lose(lost.rank, lost.cause == comm::LivenessMonitor::Lost::Cause::silent ? silent : "ended");
+    lose(lost.rank, link.death(lost));
   }
 
   std::vector<farm::JobId> jobs_on(int worker) const { return master.jobs_on(worker); }
 
-  void lose(int rank, std::string_view how) {
+  void lose(int rank, const comm::Death& death) {
     const std::vector<farm::JobId> touched = jobs_on(rank);
     const std::uint64_t tasks = master.leased(rank);
     master.lost(rank);
     link.lose(rank);
-    std::string line = fmt::format("echelon: rank {} on {} {}; ", rank, seen[static_cast<std::size_t>(rank)].host, how);
-    if (place.launcher == "mpirun" && !place.outlives_ranks && how != silent) {
+    Seen& of_rank = seen[static_cast<std::size_t>(rank)];
+    of_rank.death = comm::describe(death);
+    std::string line = fmt::format("echelon: rank {} on {} {}; ", rank, of_rank.host, of_rank.death);
+    const bool is_there = death.how == comm::Death::How::silent || death.how == comm::Death::How::stopped;
+    if (place.launcher == "mpirun" && !place.outlives_ranks && !is_there) {
       line += "mpirun ends the job with it. Start it by -n RANKS, or mpirun --enable-recovery, and the others go on";
     } else if (master.live_workers() == 0 && !here_works) {
       line += "no worker is left";
@@ -455,10 +458,12 @@ struct Crew::Impl {
       OpenJob& open = jobs.at(gone.job);
       if (open.job) {
         const bool known = gone.worker >= 0;
-        open.job->error({gone.task, gone.worker, known ? seen[static_cast<std::size_t>(gone.worker)].host : "no host",
-                         "worker lost",
-                         fmt::format("{} worker{} died over it", gone.crashes, gone.crashes == 1 ? "" : "s"),
-                         gone.attempts});
+        open.job->error(
+            {gone.task, gone.worker, known ? seen[static_cast<std::size_t>(gone.worker)].host : "no host",
+             "worker lost",
+             fmt::format("{} worker{} died over it{}", gone.crashes, gone.crashes == 1 ? "" : "s",
+                         known ? "; the last one " + seen[static_cast<std::size_t>(gone.worker)].death : ""),
+             gone.attempts});
       }
       open.finish({gone.job, gone.task, 1});
       close_if_finished(gone.job);
@@ -754,20 +759,25 @@ measure::Record Crew::report() {
     ranks.push_back(books);
   }
   std::vector<std::string> lost;
+  std::vector<std::string> deaths;
   for (const int rank : impl_->session.lost()) {
-    lost.push_back(fmt::format("rank {} on {}", rank, impl_->seen[static_cast<std::size_t>(rank)].host));
+    const Seen& seen = impl_->seen[static_cast<std::size_t>(rank)];
+    lost.push_back(fmt::format("rank {} on {}", rank, seen.host));
+    deaths.push_back(fmt::format("{} {}", lost.back(), seen.death));
   }
-  measure::Record record = analysis::assemble(
-      {.command = "pool",
-       .argv = {},
-       .started_at = impl_->account.started_at,
-       .parameters = {{"master_works", impl_->here_works}},
-       .result = {{"tasks", impl_->tasks_done}, {"failed", impl_->tasks_failed}, {"lost_ranks", lost}},
-       .repetitions_s = {},
-       .threads = 1,
-       .mpi = comm::Session::library(),
-       .launcher = comm::launcher()},
-      std::move(ranks));
+  measure::Record record = analysis::assemble({.command = "pool",
+                                               .argv = {},
+                                               .started_at = impl_->account.started_at,
+                                               .parameters = {{"master_works", impl_->here_works}},
+                                               .result = {{"tasks", impl_->tasks_done},
+                                                          {"failed", impl_->tasks_failed},
+                                                          {"lost_ranks", lost},
+                                                          {"deaths", deaths}},
+                                               .repetitions_s = {},
+                                               .threads = 1,
+                                               .mpi = comm::Session::library(),
+                                               .launcher = comm::launcher()},
+                                              std::move(ranks));
   return record;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <echelon/comm/death.hpp>
 #include <echelon/comm/liveness.hpp>
 #include <echelon/comm/mailbox.hpp>
 #include <echelon/comm/session.hpp>
@@ -26,6 +27,8 @@ class Link {
   // On the master:
   [[nodiscard]] bool has_news() const noexcept { return monitor_ && monitor_->has_news(); }
   [[nodiscard]] std::vector<LivenessMonitor::News> news() { return monitor_->news(); }
+  /// How the rank died that was lost. May wait a moment for the kernel to tell.
+  [[nodiscard]] Death death(const LivenessMonitor::Lost& lost);
   void request(int rank, std::uint64_t value) { monitor_->request(rank, value); }
   /// Nothing is sent to this rank any more, nothing heard from it, and where it still runs it ends itself.
   void lose(int rank);
@@ -39,6 +42,7 @@ class Link {
   std::optional<LivenessMonitor> monitor_;
   std::optional<LivenessBeacon> beacon_;
   Mailbox mailbox_;
+  DeathWatch deaths_;
   std::string host_;
   std::vector<std::string> hosts_;
 };

@@ -129,6 +129,9 @@ class LivenessBeacon {
   /// Until that closes, requests are answered and the master can be lost.
   void goodbye();
 
+  /// If a signal ends this process, the master is told which by Lost::code, a Death (see death.hpp).
+  void report_crashes() noexcept;
+
   /// This rank ends because of an error: it is lost, and `code` says why. The connection closes with the beacon.
   void give_up(std::uint64_t code);
 

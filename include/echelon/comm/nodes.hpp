@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/types.h>
+
 #include <echelon/comm/session.hpp>
 
 namespace echelon::comm {
@@ -35,6 +37,8 @@ class Nodes {
   [[nodiscard]] bool is_one() const noexcept { return count_ == 1; }
   /// This node has more ranks than CPUs that they may use: who waits yields at once.
   [[nodiscard]] bool is_crowded() const noexcept { return crowded_; }
+  /// Of a rank of this node.
+  [[nodiscard]] pid_t process(int rank) const;
   [[nodiscard]] const std::string& host(int rank) const { return hosts_[static_cast<std::size_t>(rank)]; }
 
   // ---- memory that is not known early enough to be set aside: anyone here reads what one wrote; by any thread ----
