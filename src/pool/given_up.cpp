@@ -1,5 +1,6 @@
 #include <cstring>
 #include <string>
+#include <string_view>
 
 #include <fmt/format.h>
 
@@ -20,12 +21,15 @@ std::string why_given_up(unsigned crashes, const OwnProcesses& own, bool nobody_
   const unsigned workers = crashes - own.crashes;
   std::string text;
   if (workers > 0) text = fmt::format("{} worker{} died over it", workers, workers == 1 ? "" : "s");
-  const auto then = [&](const std::string& what) { text += (text.empty() ? "" : ", then ") + what; };
-  if (own.crashes == 1) then("a process of its own " + how(own.last));
-  if (own.crashes > 1)
-    then(fmt::format("{} processes of its own died, of which the last {}", own.crashes, how(own.last)));
-  if (own.undecided) then("a process of its own " + how(*own.undecided));
-  if (nobody_is_left) text += "; no worker is left to run it";
+  const auto add = [&](std::string_view joint, const std::string& what) {
+    text += text.empty() ? what : fmt::format("{}{}", joint, what);
+  };
+  if (own.crashes == 1) add(", then ", "a process of its own " + how(own.last));
+  if (own.crashes > 1) {
+    add(", then ", fmt::format("{} processes of its own died, of which the last {}", own.crashes, how(own.last)));
+  }
+  if (own.undecided) add("; ", "a process of its own " + how(*own.undecided));
+  if (nobody_is_left) add("; ", "no worker is left to run it");
   return text;
 }
 

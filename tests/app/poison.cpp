@@ -40,10 +40,10 @@ int overflow_stack(int depth) {
 void exhaust_memory() noexcept {
   rlimit limit{};
   getrlimit(RLIMIT_AS, &limit);
-  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, std::size_t{8} << 30);
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, std::size_t{1} << 30);
   setrlimit(RLIMIT_AS, &limit);
   std::vector<std::vector<char>> hoard;
-  for (;;) hoard.emplace_back(std::size_t{1} << 30);
+  for (;;) hoard.emplace_back().reserve(std::size_t{1} << 26);
 }
 
 void die(How how) {
