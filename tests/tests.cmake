@@ -42,6 +42,8 @@ echelon_test(NAME farm.halt TIMEOUT 60)
 echelon_test(NAME farm.master TIMEOUT 60)
 echelon_test(NAME farm.worker TIMEOUT 60 PROCESSORS 2)
 echelon_test(NAME command.helper TIMEOUT 120)
+echelon_test(NAME pool.nursery TIMEOUT 120)
+target_include_directories(pool_nursery_test PRIVATE ${PROJECT_SOURCE_DIR}/src)
 echelon_test(NAME command.inputs TIMEOUT 120)
 echelon_test(NAME measure.phase_clock TIMEOUT 60)
 echelon_test(NAME measure.record TIMEOUT 60)
@@ -149,6 +151,12 @@ add_executable(losses app/losses.cpp)
 target_link_libraries(losses PRIVATE echelon echelon_warnings)
 echelon_test(NAME app.losses TIMEOUT 300 PROCESSORS 2 LABEL cli
              DEFINES "ECHELON_LOSSES=\"$<TARGET_FILE:losses>\"" ${program_under_test})
+
+# A program some of whose tasks crash.
+add_executable(poison app/poison.cpp)
+target_link_libraries(poison PRIVATE echelon echelon_warnings MPI::MPI_CXX)
+echelon_test(NAME app.poison TIMEOUT 300 PROCESSORS 2 LABEL cli
+             DEFINES "ECHELON_POISON=\"$<TARGET_FILE:poison>\"" ${program_under_test})
 
 # Programs that texts on multiprocessing show, by the number of their row in the list of these.
 echelon_test(NAME examples.output TIMEOUT 180 PROCESSORS 2 LABEL examples LAYERS measure DEFINES ${program_under_test}

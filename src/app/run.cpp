@@ -6,6 +6,7 @@
 #include <echelon/launch/outcome.hpp>
 #include <echelon/pool/crew.hpp>
 #include <echelon/pool/error.hpp>
+#include <echelon/pool/nursery.hpp>
 
 #include "program.hpp"
 
@@ -33,6 +34,7 @@ int run_on_master(comm::Session& session, const Body& body) {
 int run_body(int& argc, char**& argv, const Body& body) {
   if (const auto status = start_ranks(argc, argv)) return *status;
   int code = 0;
+  const auto nursery = pool::detail::Nursery::start();  // before MPI
   std::optional<comm::Session> session;
   try {
     session.emplace(argc, argv);
@@ -40,7 +42,7 @@ int run_body(int& argc, char**& argv, const Body& body) {
     return tell(ExitCode::broken, e.what());
   }
   try {
-    pool::detail::assemble(*session);
+    pool::detail::assemble(*session, nursery.get());
     if (!session->is_master()) {
       pool::detail::serve(*session, pool::detail::Until::master_leaves);
       return 0;

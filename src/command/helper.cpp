@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <echelon/base/processes.hpp>
+#include <echelon/base/sockets.hpp>
 #include <echelon/command/helper.hpp>
 #include <echelon/command/words.hpp>
 
@@ -29,58 +30,6 @@ void append(std::string& text, std::string_view piece) {
 }
 
 }  // namespace
-
-namespace detail {
-
-bool send_all(int socket, const void* from, std::size_t size, std::array<int, 2> descriptors) {
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(descriptors))> control{};
-  while (size > 0) {
-    iovec piece{const_cast<void*>(from), size};
-    msghdr message{};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
-    if (descriptors[0] >= 0) {
-      message.msg_control = control.data();
-      message.msg_controllen = control.size();
-      cmsghdr* const header = CMSG_FIRSTHDR(&message);
-      header->cmsg_level = SOL_SOCKET;
-      header->cmsg_type = SCM_RIGHTS;
-      header->cmsg_len = CMSG_LEN(sizeof(descriptors));
-      std::memcpy(CMSG_DATA(header), descriptors.data(), sizeof(descriptors));
-    }
-    const ssize_t sent = sendmsg(socket, &message, MSG_NOSIGNAL);
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0) return false;
-    descriptors = {-1, -1};
-    from = static_cast<const char*>(from) + sent;
-    size -= static_cast<std::size_t>(sent);
-  }
-  return true;
-}
-
-bool receive_all(int socket, void* to, std::size_t size, std::array<int, 2>* descriptors) {
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(std::array<int, 2>))> control{};
-  while (size > 0) {
-    iovec piece{to, size};
-    msghdr message{};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    const ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-    if (received < 0 && errno == EINTR) continue;
-    if (received <= 0) return false;
-    const cmsghdr* const header = CMSG_FIRSTHDR(&message);
-    if (descriptors != nullptr && header != nullptr && header->cmsg_type == SCM_RIGHTS) {
-      std::memcpy(descriptors->data(), CMSG_DATA(header), sizeof(*descriptors));
-    }
-    to = static_cast<char*>(to) + received;
-    size -= static_cast<std::size_t>(received);
-  }
-  return true;
-}
-
-}  // namespace detail
 
 Helper::Helper(std::vector<std::string> environment) {
   std::array<int, 2> ends{};
@@ -134,8 +83,8 @@ void Helper::start(const Request& request) {
   for (const std::string& variable : request.environment) append(text, variable);
   head.variables = static_cast<std::uint32_t>(request.environment.size());
   head.bytes = text.size();
-  if (!detail::send_all(socket_, &head, sizeof(head), {request.output, request.errors}) ||
-      !detail::send_all(socket_, text.data(), text.size())) {
+  if (!base::send_all(socket_, &head, sizeof(head), std::array{request.output, request.errors}) ||
+      !base::send_all(socket_, text.data(), text.size())) {
     has_gone();
   }
 }
@@ -144,18 +93,18 @@ std::optional<Report> Helper::ended() {
   pollfd ready{socket_, POLLIN, 0};
   if (poll(&ready, 1, 0) <= 0) return std::nullopt;
   Report report;
-  if (!detail::receive_all(socket_, &report, sizeof(report))) has_gone();
+  if (!base::receive_all(socket_, &report, sizeof(report))) has_gone();
   return report;
 }
 
 void Helper::set_limit(std::chrono::nanoseconds limit) {
   const Head head{.kind = Kind::set_limit, .limit_ns = limit.count()};
-  if (!detail::send_all(socket_, &head, sizeof(head))) has_gone();
+  if (!base::send_all(socket_, &head, sizeof(head))) has_gone();
 }
 
 void Helper::end() {
   const Head head{.kind = Kind::end};
-  if (!detail::send_all(socket_, &head, sizeof(head))) has_gone();
+  if (!base::send_all(socket_, &head, sizeof(head))) has_gone();
 }
 
 }  // namespace echelon::command

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include <echelon/base/processes.hpp>
+#include <echelon/base/sockets.hpp>
 #include <echelon/base/time.hpp>
 
 namespace echelon::command::detail {
@@ -114,11 +115,11 @@ class Process {
   bool take_message() {
     Head head;
     std::array<int, 2> descriptors{-1, -1};
-    if (!receive_all(socket_, &head, sizeof(head), &descriptors)) return false;
+    if (!base::receive_all(socket_, &head, sizeof(head), descriptors)) return false;
     switch (head.kind) {
       case Kind::start: {
         std::string text(head.bytes, '\0');
-        if (!receive_all(socket_, text.data(), text.size())) return false;
+        if (!base::receive_all(socket_, text.data(), text.size())) return false;
         start(head, text, descriptors);
         close(descriptors[0]);
         close(descriptors[1]);
@@ -303,7 +304,7 @@ class Process {
     } while ((waitpid(-1, nullptr, WNOHANG) >= 0 || errno != ECHILD) && Clock::now() - since < longest_killing);
   }
 
-  void report(const Report& report) const { (void)send_all(socket_, &report, sizeof(report)); }
+  void report(const Report& report) const { (void)base::send_all(socket_, &report, sizeof(report)); }
 
   int socket_;
   std::vector<std::string> environment_;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -24,9 +23,5 @@ struct Head {
 
 /// The process itself, until the other end of the socket is closed. Does not return.
 [[noreturn]] void serve(int socket, std::vector<std::string> environment);
-
-/// Sends or receives all of it; false where the other end is gone. `descriptors` travel with it, or are -1.
-[[nodiscard]] bool send_all(int socket, const void* from, std::size_t size, std::array<int, 2> descriptors = {-1, -1});
-[[nodiscard]] bool receive_all(int socket, void* to, std::size_t size, std::array<int, 2>* descriptors = nullptr);
 
 }  // namespace echelon::command::detail

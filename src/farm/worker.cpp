@@ -29,7 +29,7 @@ std::optional<Chunk> Worker::begin() {
                   : std::max<std::uint64_t>(1, static_cast<std::uint64_t>(fitting));
     }
     if (!begun_.compare_exchange_strong(begun, chunk.sequence + count, std::memory_order_acq_rel)) continue;
-    const Chunk run{{chunk.tasks.job, chunk.tasks.first, count}, chunk.sequence, chunk.careful};
+    const Chunk run{{chunk.tasks.job, chunk.tasks.first, count}, chunk.sequence, chunk.careful, chunk.isolated};
     chunk.tasks.first += count;
     chunk.tasks.count -= count;
     chunk.sequence += count;

@@ -56,6 +56,7 @@ struct OpenJob {
   std::deque<Block> blocks;        // by task
   std::vector<bool> has_function;  // by worker
   std::unique_ptr<Function> here;
+  std::unordered_map<std::uint64_t, OwnProcesses> own_processes;  // of the task that had any without a result
   std::uint64_t read = 0;
   bool ended = false;
 
@@ -125,11 +126,16 @@ std::vector<int> all_workers(int ranks) {
 }  // namespace
 
 struct Crew::Impl {
-  explicit Impl(const comm::Session& of)
-      : session{of}, link{of, {}}, master{all_workers(of.size()), of.size() == 1}, here_works{of.size() == 1} {
+  Impl(const comm::Session& of, Nursery* its_nursery)
+      : session{of},
+        nursery{its_nursery},
+        link{of, {}},
+        master{all_workers(of.size()), of.size() == 1},
+        here_works{of.size() == 1} {
     const std::vector<std::string> cpus = comm::gather(session, measure::format_cpu_list(measure::affinity()));
     for (std::size_t rank = 0; rank < cpus.size(); ++rank)
       seen.push_back({.host = link.hosts()[rank], .cpus = cpus[rank]});
+    if (nursery != nullptr) master.isolate_here(false);
     account.clock.enter(measure::Phase::wait);
   }
 
@@ -324,15 +330,39 @@ struct Crew::Impl {
     for (; count < most; ++count) {
       const auto message = link.mailbox().receive();
       if (!message) break;
-      comm::Unpacker from{message->body};
-      Seen& worker = seen[static_cast<std::size_t>(message->from)];
-      worker.last_heard = Clock::now();
-      switch (from.get<ToMaster>()) {
-        case ToMaster::results: take_results(message->from, from); break;
-        case ToMaster::books: books[message->from] = from.get<measure::Books>(); break;
-      }
+      seen[static_cast<std::size_t>(message->from)].last_heard = Clock::now();
+      take_message(message->from, comm::Unpacker{message->body});
     }
     return count > 0;
+  }
+
+  void take_message(int worker, comm::Unpacker from) {
+    switch (from.get<ToMaster>()) {
+      case ToMaster::results: take_results(worker, from); break;
+      case ToMaster::books: books[worker] = from.get<measure::Books>(); break;
+      case ToMaster::crashed: {
+        const auto task = from.get<farm::Tasks>();
+        take_crash(worker, task, from.get<Ended>());
+        break;
+      }
+    }
+  }
+
+  /// A task's own process ended without a result. One that ended by itself may have done so only because it was none of
+  /// the ranks, as where a task calls MPI; not where the program asked for such processes.
+  void take_crash(int worker, const farm::Tasks& task, const Ended& ended) {
+    if (!master.is_live(worker)) return;
+    OpenJob& open = jobs.at(task.job);
+    OwnProcesses& own = open.own_processes[task.first];
+    if (ended.signal != 0 || (open.job && open.job->options.isolated && ended.status >= 0)) {
+      ++own.crashes;
+      own.last = ended;
+      master.crashed(worker, task.job, task.first);
+    } else {
+      own.undecided = ended;
+      master.undecided(worker, task.job, task.first);
+    }
+    close_if_finished(task.job);
   }
 
   void take_results(int worker, comm::Unpacker& from) {
@@ -432,6 +462,7 @@ struct Crew::Impl {
       line += "mpirun ends the job with it. Start it by -n RANKS, or mpirun --enable-recovery, and the others go on";
     } else if (master.live_workers() == 0 && !here_works) {
       line += "no worker is left";
+      if (take_over()) line += ", so the master runs the remaining tasks itself, each in a process of its own";
     } else if (tasks == 0) {
       line += "it held no tasks";
     } else {
@@ -441,6 +472,15 @@ struct Crew::Impl {
     line += "\n";
     std::fwrite(line.data(), 1, line.size(), stderr);
     for (const farm::JobId id : touched) close_if_finished(id);
+  }
+
+  /// From now on this rank runs the tasks, where they cannot take it along.
+  bool take_over() {
+    if (nursery == nullptr) return false;
+    takes_over = here_works = true;
+    master.isolate_here(true);
+    master.set_here(true);
+    return true;
   }
 
   // ---- what is to be done ----
@@ -458,12 +498,11 @@ struct Crew::Impl {
       OpenJob& open = jobs.at(gone.job);
       if (open.job) {
         const bool known = gone.worker >= 0;
-        open.job->error(
-            {gone.task, gone.worker, known ? seen[static_cast<std::size_t>(gone.worker)].host : "no host",
-             "worker lost",
-             fmt::format("{} worker{} died over it{}", gone.crashes, gone.crashes == 1 ? "" : "s",
-                         known ? "; the last one " + seen[static_cast<std::size_t>(gone.worker)].death : ""),
-             gone.attempts});
+        const OwnProcesses own = open.own_processes[gone.task];
+        const Seen& last = seen[static_cast<std::size_t>(std::max(gone.worker, 0))];
+        open.job->error({gone.task, gone.worker, known ? last.host : "no host",
+                         own.crashes < gone.crashes ? "worker lost" : "crashed",
+                         why_given_up(gone.crashes, own, last.death, !known), gone.attempts});
       }
       open.finish({gone.job, gone.task, 1});
       close_if_finished(gone.job);
@@ -506,9 +545,10 @@ struct Crew::Impl {
   /// ones.
   void send_tasks(int worker, const farm::Chunk& chunk) {
     OpenJob& open = jobs.at(chunk.tasks.job);
-    const bool once = open.job && open.job->options.tasks == 1;
+    // A process of its own needs the function too.
+    const bool once = chunk.isolated || (open.job && open.job->options.tasks == 1);
     const auto slot = static_cast<std::size_t>(worker);
-    const bool has_function = !open.has_function.empty() && open.has_function[slot];
+    const bool has_function = !chunk.isolated && !open.has_function.empty() && open.has_function[slot];
     const comm::Packer* function = open.job && !has_function ? &open.job->function : nullptr;
     out.put(ToWorker::tasks);
     out.put(TasksHead{chunk, function == nullptr ? 0 : function->size(), open.argument_size.value_or(varies), open.type,
@@ -535,28 +575,43 @@ struct Crew::Impl {
     const farm::Tasks tasks = give->chunk.tasks;
     OpenJob& open = jobs.at(tasks.job);
     const std::shared_ptr<Job> job = open.job;  // lives until the tasks have run, even if it is cancelled meanwhile
-    if (!open.here) open.here = std::make_unique<Function>(*job->type, job->function.view());
+    const bool isolated = give->chunk.isolated && nursery != nullptr;
+    if (!isolated && !open.here) open.here = std::make_unique<Function>(*job->type, job->function.view());
     arguments.clear();
     open.copy_arguments(tasks, arguments);
-    const std::uint64_t size = open.argument_size.value_or(varies);
-    const Function& function = *open.here;
+    TasksHead head{give->chunk, job->function.size(), open.argument_size.value_or(varies), open.type, true, true};
+    const Function* const function = open.here.get();
     if (session.size() > 1) start_own_thread();  // keeps the workers busy meanwhile
+    std::vector<comm::Packer> messages;          // copies: what takes the results may run tasks here again
     inside.outside([&] {
       runs_task = std::this_thread::get_id();
-      runner.run(function, tasks, size, arguments.view(), account.clock);
+      if (isolated) {
+        messages = run_isolated(head, job->function.view());
+      } else {
+        runner.run(*function, tasks, head.argument_size, arguments.view(), account.clock);
+        std::swap(messages.emplace_back(), runner.message());
+        runner.begin();
+      }
       runs_task = std::thread::id{};
     });
     account.tasks += tasks.count;
     account.items += tasks.count;
-    // A copy: what takes the results may run tasks here again.
-    comm::Packer results;
-    std::swap(results, runner.message());
-    runner.begin();
-    comm::Unpacker from{results.view()};
-    (void)from.get<ToMaster>();
-    take_results(0, from);
+    for (const comm::Packer& message : messages) take_message(0, comm::Unpacker{message.view()});
     phase = measure::Phase::communicate;  // as the runner left it
     return true;
+  }
+
+  std::vector<comm::Packer> run_isolated(TasksHead& head, std::span<const std::byte> function) {
+    account.clock.enter(measure::Phase::compute);
+    std::vector<comm::Packer> messages;
+    auto left = arguments.view();
+    const farm::Tasks tasks = head.chunk.tasks;
+    for (std::uint64_t task = tasks.first; task < tasks.end(); ++task) {
+      head.chunk.tasks = {tasks.job, task, 1};
+      messages.push_back(nursery->run(head, function, take_argument(left, head.argument_size)));
+    }
+    account.clock.enter(measure::Phase::communicate);
+    return messages;
   }
 
   /// The program's thread has begun to wait, or has found something to do.
@@ -568,10 +623,12 @@ struct Crew::Impl {
   [[nodiscard]] bool nobody_is_left() const { return session.size() > 1 && master.live_workers() == 0 && !here_works; }
 
   const comm::Session& session;
+  Nursery* const nursery;
   const comm::Placement place = comm::placement();
   comm::Link link;
   farm::Master master;
   bool here_works;
+  bool takes_over = false;  // as no worker is left
   int pools_here_works_for = 0;
   std::unordered_map<farm::JobId, OpenJob> jobs;
   std::vector<Seen> seen;  // by rank
@@ -604,7 +661,7 @@ struct Crew::Impl {
   bool stopping = false;
 };
 
-Crew::Crew(const comm::Session& session) : impl_{std::make_unique<Impl>(session)} {}
+Crew::Crew(const comm::Session& session, Nursery* nursery) : impl_{std::make_unique<Impl>(session, nursery)} {}
 
 Crew::~Crew() = default;
 
@@ -709,7 +766,7 @@ std::exception_ptr Crew::take_callback_error() {
 void Crew::let_master_work(int change) {
   const Impl::Inside inside{*impl_};
   impl_->pools_here_works_for += change;
-  impl_->here_works = impl_->pools_here_works_for > 0 || impl_->session.size() == 1;
+  impl_->here_works = impl_->pools_here_works_for > 0 || impl_->session.size() == 1 || impl_->takes_over;
   impl_->master.set_here(impl_->here_works);
 }
 
@@ -717,6 +774,8 @@ int Crew::workers() const {
   const Impl::Inside inside{*impl_};
   return impl_->master.live_workers() + (impl_->here_works ? 1 : 0);
 }
+
+bool Crew::isolates() const noexcept { return impl_->nursery != nullptr; }
 
 measure::Record Crew::report() {
   const auto asked_of_all_answered = [&] {
@@ -838,13 +897,13 @@ Assembled& assembled(const comm::Session& session) {
 
 std::shared_ptr<Crew> crew(const comm::Session& session) { return assembled(session).crew; }
 
-void assemble(const comm::Session& session) {
+void assemble(const comm::Session& session, Nursery* nursery) {
   Assembled& all = assembled(session);
   if (all.crew || all.server) return;
   if (session.is_master()) {
-    all.crew = std::make_shared<Crew>(session);
+    all.crew = std::make_shared<Crew>(session, nursery);
   } else {
-    all.server = std::make_shared<Server>(session);
+    all.server = std::make_shared<Server>(session, nursery);
   }
 }
 

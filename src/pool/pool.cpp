@@ -70,6 +70,12 @@ void Pool::set_options(detail::Job& job, const TaskOptions& options) const {
   to.prefetch = options.prefetch ? options.prefetch : own.prefetch;
   to.retries = options.retries.value_or(own.retries.value_or(to.retries));
   to.crash_limit = options.crash_limit.value_or(own.crash_limit.value_or(to.crash_limit));
+  to.isolated = options.isolate.value_or(own.isolate.value_or(false));
+  if (to.isolated && !crew_->isolates()) {
+    throw std::invalid_argument(
+        "isolate: a process of its own for each task is only to be had in echelon::run, in a program that starts no "
+        "thread before that");
+  }
   if (to.chunk == 0) throw std::invalid_argument("chunk: 0 tasks a message is not possible; give 1 or more");
   if (to.crash_limit == 0) throw std::invalid_argument("crash_limit: give 1 or more");
   const bool needs_size = to.schedule && *to.schedule != schedule::Schedule::dynamic;

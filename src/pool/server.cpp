@@ -14,8 +14,10 @@ constexpr std::size_t report_bytes = 1 << 16;
 
 }  // namespace
 
-Server::Server(const comm::Session& session)
-    : session_{session}, link_{session, [this](std::uint64_t upto) { return worker_.take_back(upto); }} {
+Server::Server(const comm::Session& session, Nursery* nursery)
+    : session_{session}, nursery_{nursery}, link_{session, [this](std::uint64_t upto) {
+                                                    return worker_.take_back(upto);
+                                                  }} {
   (void)comm::gather(session, measure::format_cpu_list(measure::affinity()));
 }
 
@@ -28,8 +30,8 @@ void Server::serve(Until until) {
   bool waiting = true;
   for (;;) {
     bool any = false;
-    if (waiting || runner_.last_end() - looked >= look_for_requests_every) {
-      looked = runner_.last_end();
+    if (waiting || last_end_ - looked >= look_for_requests_every) {
+      looked = last_end_;
       while (!has_ended() && receive()) any = true;
       if (has_ended()) break;
       any = link_.mailbox().has_moved() || any;
@@ -88,7 +90,10 @@ bool Server::receive() {
 void Server::receive_tasks(comm::Mailbox::Message& message, comm::Unpacker from) {
   const auto head = from.get<TasksHead>();
   std::shared_ptr<Function> function;
-  if (head.has_function) {
+  const auto function_bytes_at = message.body.size() - from.rest().size();
+  if (head.chunk.isolated && nursery_ != nullptr) {
+    (void)from.bytes(head.function_bytes);
+  } else if (head.has_function) {
     const auto* type = static_cast<const TaskType*>(decode(head.type));
     function = std::make_shared<Function>(*type, from.bytes(head.function_bytes));
     if (!head.once) functions_[head.chunk.tasks.job] = function;
@@ -96,8 +101,9 @@ void Server::receive_tasks(comm::Mailbox::Message& message, comm::Unpacker from)
     function = functions_.at(head.chunk.tasks.job);
   }
   const std::size_t offset = message.body.size() - from.rest().size();
-  held_.push_back({head.chunk, std::move(function), head.argument_size, message.take(), {}});
+  held_.push_back({head.chunk, std::move(function), head, message.take(), {}, {}});
   Held& held = held_.back();
+  held.function_bytes = std::span<const std::byte>{held.bytes}.subspan(function_bytes_at, head.function_bytes);
   held.arguments = std::span<const std::byte>{held.bytes}.last(held.bytes.size() - offset);
   worker_.receive(head.chunk);
 }
@@ -108,22 +114,36 @@ void Server::run(const farm::Chunk& run) {
   Held& held = held_.front();
   farm::Chunk& left = held.chunk;
   for (; left.sequence < run.sequence; ++left.sequence, ++left.tasks.first, --left.tasks.count) {
-    std::uint64_t size = held.argument_size;
-    if (size == varies) {
-      comm::Unpacker from{held.arguments};
-      size = from.get<std::uint64_t>() + sizeof(std::uint64_t);
-    }
-    held.arguments = held.arguments.subspan(size);
+    (void)take_argument(held.arguments, held.head.argument_size);
   }
   const auto began = measure::Clock::now();
-  held.arguments = runner_.run(*held.function, run.tasks, held.argument_size, held.arguments, account_.clock);
-  worker_.ended(run.tasks.count, runner_.last_end() - began);
+  if (held.function) {
+    held.arguments = runner_.run(*held.function, run.tasks, held.head.argument_size, held.arguments, account_.clock);
+    last_end_ = runner_.last_end();
+  } else {
+    run_isolated(held, run.tasks);
+  }
+  worker_.ended(run.tasks.count, last_end_ - began);
   account_.tasks += run.tasks.count;
   account_.items += run.tasks.count;
   left.sequence += run.tasks.count;
   left.tasks.first += run.tasks.count;
   left.tasks.count -= run.tasks.count;
   if (left.tasks.count == 0) held_.pop_front();
+}
+
+void Server::run_isolated(Held& held, const farm::Tasks& tasks) {
+  report();  // first what ended before
+  account_.clock.enter(measure::Phase::compute);
+  TasksHead head = held.head;
+  for (std::uint64_t task = tasks.first; task < tasks.end(); ++task) {
+    head.chunk.tasks = {tasks.job, task, 1};
+    const auto argument = take_argument(held.arguments, head.argument_size);
+    comm::Packer message = nursery_->run(head, held.function_bytes, argument);
+    link_.mailbox().send(0, message);
+  }
+  last_end_ = measure::Clock::now();
+  account_.clock.enter(measure::Phase::communicate, last_end_);
 }
 
 void Server::report() {

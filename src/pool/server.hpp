@@ -10,6 +10,7 @@
 #include <echelon/farm/worker.hpp>
 #include <echelon/measure/account.hpp>
 #include <echelon/pool/crew.hpp>
+#include <echelon/pool/nursery.hpp>
 
 #include "runner.hpp"
 
@@ -19,7 +20,8 @@ namespace echelon::pool::detail {
 class Server {
  public:
   /// Collective: on the master Crew is made meanwhile.
-  explicit Server(const comm::Session& session);
+  /// `nursery`: for tasks that run in a process of their own; nullptr: they run here.
+  Server(const comm::Session& session, Nursery* nursery);
 
   void serve(Until until);
 
@@ -27,21 +29,25 @@ class Server {
   /// A chunk that was received, and what its tasks need.
   struct Held {
     farm::Chunk chunk;
-    std::shared_ptr<Function> function;
-    std::uint64_t argument_size;
+    std::shared_ptr<Function> function;  // nullptr: in a process of its own
+    TasksHead head;
     comm::Bytes bytes;
+    std::span<const std::byte> function_bytes;
     std::span<const std::byte> arguments;  // of what is left of the chunk
   };
 
   [[nodiscard]] bool receive();
   void receive_tasks(comm::Mailbox::Message& message, comm::Unpacker from);
   void run(const farm::Chunk& run);
+  void run_isolated(Held& held, const farm::Tasks& tasks);
   void report();
 
   const comm::Session& session_;
+  Nursery* nursery_;
   farm::Worker worker_;
   comm::Link link_;
   Runner runner_;
+  measure::Clock::time_point last_end_;
   measure::Account account_;
   std::unordered_map<farm::JobId, std::shared_ptr<Function>> functions_;
   std::deque<Held> held_;

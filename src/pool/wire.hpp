@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include <echelon/comm/packing.hpp>
@@ -11,7 +13,7 @@
 namespace echelon::pool::detail {
 
 enum class ToWorker : std::uint8_t { tasks, forget, books, pool_ended, leave };
-enum class ToMaster : std::uint8_t { results, books };
+enum class ToMaster : std::uint8_t { results, books, crashed };  // the last: a farm::Tasks of one, and an Ended
 
 /// Begins a message of tasks. After it: the function's bytes where it is carried, then the arguments.
 struct TasksHead {
@@ -23,6 +25,17 @@ struct TasksHead {
   bool once;  // no other task of this job comes: forget its function
 };
 inline constexpr std::uint64_t varies = ~std::uint64_t{0};
+
+/// Takes the next task's off the arguments, with its own size where they vary.
+inline std::span<const std::byte> take_argument(std::span<const std::byte>& arguments, std::uint64_t size) {
+  if (size == varies) {
+    comm::Unpacker from{arguments};
+    size = from.get<std::uint64_t>() + sizeof(std::uint64_t);
+  }
+  const auto taken = arguments.first(size);
+  arguments = arguments.subspan(size);
+  return taken;
+}
 
 /// Begins each part of a message of results. After it: the results' bytes, or a Failure.
 struct ResultsHead {

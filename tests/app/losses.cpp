@@ -1,5 +1,5 @@
 // A program that loses ranks; losses_test.cpp starts it and kills. In the working folder it makes the file "begun" when
-// tasks run and "done" when they have ended.
+// tasks run and "done" when they have ended. Arguments: tasks, their time in us, the one that kills, and "thread".
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -7,6 +7,7 @@
 #include <fstream>
 #include <numeric>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -63,8 +64,10 @@ int run(echelon::Session& session, int tasks, Work work) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Beside a thread no process can be forked.
+  if (argv[argc - 1] == std::string_view{"thread"}) std::thread{[] { pause(); }}.detach();
   return echelon::run(argc, argv, [&](echelon::Session& session) {
-    if (argc != 4) return 2;
+    if (argc < 4) return 2;
     return run(session, std::atoi(argv[1]), {std::atoi(argv[2]), std::atoi(argv[3])});
   });
 }

@@ -34,9 +34,10 @@ class losses : public testing::Test {
   bool exists(const char* file) const { return std::filesystem::exists(folder_.path() / file); }
 
   static std::map<int, pid_t> ranks_of(const RunningProgram& running) {
-    std::map<int, pid_t> found;
+    std::map<int, pid_t> found;  // not what a rank has started, which comes after it
     for (const Process& process : descendants(running.pid())) {
-      if (const auto rank = variable_of(process.pid, "OMPI_COMM_WORLD_RANK")) found[std::stoi(*rank)] = process.pid;
+      if (const auto rank = variable_of(process.pid, "OMPI_COMM_WORLD_RANK"))
+        found.try_emplace(std::stoi(*rank), process.pid);
     }
     return found;
   }
@@ -45,6 +46,13 @@ class losses : public testing::Test {
     auto ranks = ranks_of(running);
     EXPECT_EQ(ranks.size(), workers + 1U);
     return ranks;
+  }
+  void kill_workers(const RunningProgram& running) const {
+    for (const auto& [rank, pid] : ranks_at_work(running)) {
+      if (rank != 0) {
+        EXPECT_EQ(kill(pid, SIGKILL), 0);
+      }
+    }
   }
   /// From the last task to the end of all.
   void expect_quick_end(RunningProgram& running, Outcome& outcome) const {
@@ -126,24 +134,45 @@ TEST_F(losses, a_worker_that_stays_stopped_does_not_hold_up_the_end) {
   EXPECT_THAT(outcome.out, testing::HasSubstr("lost: rank 4\n"));
 }
 
-TEST_F(losses, a_task_that_kills_each_worker_fails_at_the_crash_limit_and_the_rest_is_done) {
+TEST_F(losses, a_task_that_kills_its_worker_fails_in_a_process_of_its_own_and_the_rest_is_done) {
   RunningProgram running{program({"2000", "100", "700"}), options()};
   Outcome outcome;
   expect_quick_end(running, outcome);
   EXPECT_EQ(outcome.exit_code, 3) << outcome;
   EXPECT_THAT(outcome.out, testing::HasSubstr("task 700 failed on rank "));
-  EXPECT_THAT(outcome.out, testing::HasSubstr("after 2 attempts: worker lost: 2 workers died over it\n"));
+  EXPECT_THAT(outcome.out, testing::HasSubstr("after 2 attempts: worker lost: 1 worker died over it, then a process of "
+                                              "its own was killed by signal 9 (Killed)\n"));
+  const auto said = lines(outcome.out);
+  EXPECT_EQ(std::ranges::count_if(said, [](const std::string& line) { return line.starts_with("lost: "); }), 1);
+  expect_only_losses(outcome, 1);
+}
+
+TEST_F(losses, a_task_that_kills_each_worker_fails_at_the_crash_limit_where_it_has_no_process_of_its_own) {
+  RunningProgram running{program({"2000", "100", "700", "thread"}), options()};
+  Outcome outcome;
+  expect_quick_end(running, outcome);
+  EXPECT_EQ(outcome.exit_code, 3) << outcome;
+  EXPECT_THAT(outcome.out, testing::HasSubstr("task 700 failed on rank "));
+  EXPECT_THAT(outcome.out, testing::HasSubstr("after 2 attempts: worker lost: 2 workers died over it, of which the last "));
   const auto said = lines(outcome.out);
   EXPECT_EQ(std::ranges::count_if(said, [](const std::string& line) { return line.starts_with("lost: "); }), 2);
   expect_only_losses(outcome, 2);
 }
 
-TEST_F(losses, of_all_workers_end_the_run_as_broken) {
-  RunningProgram running{program({"100000", "1000", "-1"}), options()};
-  for (const auto& [rank, pid] : ranks_at_work(running)) {
-    if (rank == 0) continue;
-    EXPECT_EQ(kill(pid, SIGKILL), 0);
-  }
+TEST_F(losses, of_all_workers_leave_the_rest_to_the_master) {
+  RunningProgram running{program({"2000", "1000", "1700"}), options()};
+  kill_workers(running);
+  Outcome outcome;
+  expect_quick_end(running, outcome);
+  EXPECT_EQ(outcome.exit_code, 3) << outcome;
+  EXPECT_THAT(outcome.out, testing::HasSubstr("task 1700 failed on rank "));
+  EXPECT_THAT(outcome.err, testing::HasSubstr("; no worker is left, so the master runs the remaining tasks itself"));
+  expect_only_losses(outcome, workers);
+}
+
+TEST_F(losses, of_all_workers_end_the_run_as_broken_where_the_master_cannot_go_on) {
+  RunningProgram running{program({"100000", "1000", "-1", "thread"}), options()};
+  kill_workers(running);
   const Outcome outcome = running.wait();
   EXPECT_EQ(outcome.exit_code, 4) << outcome;
   EXPECT_THAT(outcome.err, testing::HasSubstr("echelon: all 4 workers are lost"));

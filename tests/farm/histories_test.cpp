@@ -57,7 +57,9 @@ class Random {
 // ---- the truth ----
 
 struct Task {
-  bool kills = false;       // each worker that begins it
+  bool kills = false;       // each worker that begins it, or the process of its own
+  bool quits = false;       // in a process of its own: without a result, and without being killed
+  bool undecided = false;   // has done so
   unsigned fails = 0;       // so often, before it has a result
   bool finished = false;    // has a result, a final error, or was given up
   int holder = nobody;      // to whom the master leased it
@@ -104,9 +106,10 @@ struct Job {
 };
 
 struct Report {
+  enum class How { did, failed, crashed, undecided };
   Tasks tasks;
   nanoseconds time{0};
-  bool failed = false;
+  How how = How::did;
 };
 
 /// What can happen to a worker next.
@@ -115,6 +118,7 @@ constexpr std::size_t event_kinds = 6;
 
 struct Peer {
   Worker worker;
+  bool isolates = false;  // can run a task in a process of its own
   bool alive = true;      // the process
   bool declared = false;  // lost, to the master
   bool idle = true;
@@ -172,9 +176,11 @@ class History {
       if (random_.one_in(2)) continue;
       for (unsigned& patience : peer.patience) patience = random_.one_in(3) ? 1 : 0;
     }
+    for (Peer& peer : peers_) peer.isolates = random_.one_in(2);
     peers_[here].alive = has_here_;
     peers_[here].declared = !has_here_;
     master_.emplace(ranks, has_here_);
+    if (peers_[here].isolates) master_->isolate_here(false);
     tell(workers, " workers", has_here_ ? " and here" : "");
 
     jobs_to_come_ = random_.from_to(1, 3);
@@ -193,14 +199,17 @@ class History {
     if (random_.one_in(6)) count = random_.below(3);
     if (random_.one_in(24)) count = random_.below(300);
     job.tasks.resize(count);
+    const bool quitting = random_.one_in(4);
     for (Task& task : job.tasks) {
       if (failing_ > 0 && random_.one_in(failing_)) task.fails = static_cast<unsigned>(random_.from_to(1, 4));
       if (killing_ > 0 && random_.one_in(killing_)) task.kills = true;
+      if (quitting && (task.kills || random_.one_in(4))) task.quits = true;
     }
     JobOptions& options = job.options;
     options.retries = static_cast<unsigned>(random_.below(4));
     options.crash_limit = static_cast<unsigned>(random_.from_to(1, 3));
     options.kind = random_.below(2);
+    options.isolated = random_.one_in(12);
     if (random_.one_in(2)) options.window = random_.from_to(0, 20);
     if (random_.one_in(2)) options.prefetch = random_.one_in(8) ? 100 : random_.below(4);
     if (random_.one_in(2)) options.chunk = random_.from_to(1, 6);
@@ -217,8 +226,8 @@ class History {
     job.bytes = random_.one_in(3) ? std::uint64_t{1} << random_.below(22) : 0;
     job.task_ns = std::uint64_t{1} << random_.below(24);
     job.patience = random_.one_in(3) ? 1 : 0;
-    // At most `retries` attempts fail without an end, and at most max(crash_limit, 2) workers die over a task: the
-    // first in company, where its guilt is not sure, each later one over it alone.
+    // At most `retries` attempts fail without an end, and at most max(crash_limit, 2) workers or processes die over a
+    // task: the first in company, where its guilt is not sure, each later one over it alone. One may end undecided.
     attempt_limit_ += count * attempts_most(options) + 1;
     action_limit_ += 3 * count + 4;
     job.id = master_->open(options);
@@ -231,7 +240,7 @@ class History {
   }
 
   static std::uint64_t attempts_most(const JobOptions& options) {
-    return options.retries + std::max(options.crash_limit, 2U);
+    return options.retries + std::max(options.crash_limit, 2U) + 1;
   }
 
   Job& job(JobId id) {
@@ -408,11 +417,12 @@ class History {
     Job& its = job(name.job);
     Task& task = its.tasks[name.task];
     if (!one.declared) begins(worker, its, task);
-    if (task.kills) {
+    const bool isolated = one.run->isolated && one.isolates;
+    if (task.kills && !isolated) {
       die(worker, name);
       return;
     }
-    ends(one.unsent, its, name, task);
+    ends(one.unsent, its, name, task, isolated);
     one.run_time += one.unsent.back().time;
     if (++one.ran < one.run->tasks.count) return;
     one.worker.ended(one.ran, one.run_time);
@@ -431,18 +441,22 @@ class History {
   }
 
   /// Adds how it ended to the reports; results of neighbours become one, whatever chunks they came in.
-  void ends(std::vector<Report>& reports, const Job& its, const TaskName& name, const Task& task) {
-    const bool failed = task.failures < task.fails;
+  void ends(std::vector<Report>& reports, const Job& its, const TaskName& name, const Task& task, bool isolated) {
+    using How = Report::How;
+    const How how = isolated && task.quits       ? How::undecided
+                    : isolated && task.kills     ? How::crashed
+                    : task.failures < task.fails ? How::failed
+                                                 : How::did;
     const nanoseconds time = duration(its);
-    if (!failed && !reports.empty()) {
+    if (how == How::did && !reports.empty()) {
       Report& last = reports.back();
-      if (!last.failed && last.tasks.job == name.job && last.tasks.end() == name.task) {
+      if (last.how == How::did && last.tasks.job == name.job && last.tasks.end() == name.task) {
         ++last.tasks.count;
         last.time += time;
         return;
       }
     }
-    reports.push_back({{name.job, name.task, 1}, time, failed});
+    reports.push_back({{name.job, name.task, 1}, time, how});
   }
 
   static void send(Peer& one) {
@@ -474,35 +488,56 @@ class History {
   // ---- what the master hears ----
 
   void hear(int worker, const Report& report) {
+    using How = Report::How;
+    constexpr std::array words{" did ", " failed ", " crashed over ", " cannot decide "};
     Peer& one = peer(worker);
-    Job& its = job(report.tasks.job);
-    tell("master hears ", worker, report.failed ? " failed " : " did ", report.tasks.job, ":", report.tasks.first, "+",
-         report.tasks.count, one.declared ? ", too late" : "");
+    const auto& [id, first, count] = report.tasks;
+    Job& its = job(id);
+    tell("master hears ", worker, words.at(static_cast<std::size_t>(report.how)), id, ":", first, "+", count,
+         one.declared ? ", too late" : "");
     if (one.declared) {
-      if (report.failed) {
-        require(master_->failed(worker, report.tasks.job, report.tasks.first) == Master::Verdict::ignored,
-                "a lost worker's failure is heard");
-      } else {
-        require(!master_->done(worker, report.tasks, report.time), "a lost worker is heard");
+      switch (report.how) {
+        case How::did: require(!master_->done(worker, report.tasks, report.time), "a lost worker is heard"); break;
+        case How::failed:
+          require(master_->failed(worker, id, first) == Master::Verdict::ignored, "a lost worker's failure is heard");
+          break;
+        case How::crashed: require(!master_->crashed(worker, id, first), "a lost worker's crash is heard"); break;
+        case How::undecided: require(!master_->undecided(worker, id, first), "a lost worker's doubt is heard"); break;
       }
       return;
     }
-    for (std::uint64_t i = report.tasks.first; i < report.tasks.end(); ++i) {
+    for (std::uint64_t i = first; i < report.tasks.end(); ++i) {
       Task& task = its.tasks[i];
       require(task.holder == worker, "the model: a report of a task that is held elsewhere");
       let_go(its, one, task);
     }
-    if (!report.failed) {
-      require(master_->done(worker, report.tasks, report.time), "a live worker is not heard");
-      if (its.cancelled) return;
-      for (std::uint64_t i = report.tasks.first; i < report.tasks.end(); ++i) finish(its, i);
-      return;
+    Task& task = its.tasks[first];
+    switch (report.how) {
+      case How::did:
+        require(master_->done(worker, report.tasks, report.time), "a live worker is not heard");
+        if (its.cancelled) return;
+        for (std::uint64_t i = first; i < report.tasks.end(); ++i) finish(its, i);
+        return;
+      case How::failed: hear_failure(worker, its, first); return;
+      case How::crashed:
+        lose(task, worker, true, false);
+        require(master_->crashed(worker, id, first), "a live worker's crash is not heard");
+        return;
+      case How::undecided:
+        require(!task.undecided, "undecided twice");
+        task.undecided = true;
+        require(master_->undecided(worker, id, first), "a live worker's doubt is not heard");
+        return;
     }
-    Task& task = its.tasks[report.tasks.first];
+  }
+
+  void hear_failure(int worker, Job& its, std::uint64_t number) {
+    Task& task = its.tasks[number];
     ++task.failures;
-    const unsigned attempts = master_->attempts(its.id, report.tasks.first);
-    require(attempts >= task.failures && attempts <= task.failures + task.losses, "attempts were counted wrongly");
-    const Master::Verdict verdict = master_->failed(worker, its.id, report.tasks.first);
+    const unsigned attempts = master_->attempts(its.id, number);
+    const unsigned least = task.failures + (task.undecided ? 1 : 0);
+    require(attempts >= least && attempts <= least + task.losses, "attempts were counted wrongly");
+    const Master::Verdict verdict = master_->failed(worker, its.id, number);
     if (its.cancelled) {
       require(verdict == Master::Verdict::ignored, "a verdict on a task of a cancelled job");
     } else if (task.failures <= its.options.retries) {
@@ -510,8 +545,16 @@ class History {
       task.tried |= 1U << worker;
     } else {
       require(verdict == Master::Verdict::final, "no retries are left");
-      finish(its, report.tasks.first);
+      finish(its, number);
     }
+  }
+
+  static void lose(Task& task, int worker, bool alone, bool innocent) {
+    ++task.losses;
+    task.last_innocent = innocent;
+    if (innocent) ++task.innocent;
+    task.lost_last = worker;
+    task.alone = alone;
   }
 
   void let_go(Job& its, Peer& one, Task& task) {
@@ -554,17 +597,24 @@ class History {
       for (std::uint64_t i = 0; i < its.tasks.size(); ++i) {
         Task& task = its.tasks[i];
         if (task.holder != worker) continue;
-        task.last_innocent = one.killer && !(*one.killer == TaskName{its.id, i});
-        ++task.losses;
-        if (task.last_innocent) ++task.innocent;
-        task.lost_last = worker;
-        task.alone = alone;
+        lose(task, worker, alone, one.killer && !(*one.killer == TaskName{its.id, i}));
         let_go(its, one, task);
       }
     }
     one.declared = true;
     require(master_->lost(worker), "a loss is not heard");
     if (random_.one_in(4)) require(!master_->lost(worker), "a loss is heard twice");
+    if (master_->live_workers() == 0 && !has_here_ && peers_[here].isolates) take_over();
+  }
+
+  /// The master's rank runs all that is left, each task in a process of its own.
+  void take_over() {
+    tell("the master takes over");
+    has_here_ = takes_over_ = true;
+    peers_[here].alive = true;
+    peers_[here].declared = false;
+    master_->isolate_here(true);
+    master_->set_here(true);
   }
 
   // ---- what the master decides ----
@@ -601,9 +651,10 @@ class History {
     for (std::uint64_t i = tasks.first; i < tasks.end(); ++i) {
       Job& its = job(tasks.job);
       Task& task = its.tasks[i];
-      require(task.losses == 0, "a suspect runs on the master");
+      const bool isolated = give->chunk.isolated && one.isolates;
+      require(isolated || (!takes_over_ && task.losses == 0), "a suspect runs on the master itself");
       begins(here, its, task);
-      ends(reports, its, {tasks.job, i}, task);
+      ends(reports, its, {tasks.job, i}, task, isolated);
     }
     for (const Report& report : reports) hear(here, report);
     return true;
@@ -639,6 +690,7 @@ class History {
     require(!one.declared, "a task is given to a lost worker");
     require(!one.asked, "a task is given to a worker that is to give back");
     require(!one.holds_suspect, "a suspect gets company");
+    if (give.chunk.careful) must_be_last(give);
     require(!give.chunk.careful || one.held == 0, "a suspect is put into company");
     require(give.chunk.sequence == one.sent.size(), "the sequence has a gap");
     require(tasks.count >= 1 && tasks.end() <= its.read, "tasks are given that were not read");
@@ -647,8 +699,11 @@ class History {
       Task& task = its.tasks[i];
       require(!task.finished, "a finished task is given again");
       require(task.holder == nobody, "a task is given that is held");
-      require(task.losses == 0 || (give.chunk.careful && tasks.count == 1), "a suspect is not given alone");
-      if (task.tried != 0 && task.losses == 0) must_be_untried(give.worker, task);
+      require(is_suspect(task) == give.chunk.careful && (!give.chunk.careful || tasks.count == 1),
+              "a suspect is not given alone");
+      require(give.chunk.isolated == (give.chunk.careful ? !task.undecided : its.options.isolated || takes_over(one)),
+              "in a process of its own, or not");
+      if (task.tried != 0 && !is_suspect(task)) must_be_untried(give.worker, task);
       task.holder = give.worker;
       one.sent.push_back({tasks.job, i});
     }
@@ -659,6 +714,31 @@ class History {
     its.given = std::max(its.given, tasks.end());
     require(its.given - its.consumed <= its.window(), "the window is exceeded");
     one.chunks.push_back(give.chunk);
+  }
+
+  static bool is_suspect(const Task& task) { return task.losses > 0 || task.undecided; }
+  bool takes_over(const Peer& one) const { return takes_over_ && &one == &peers_[here]; }
+
+  /// Nothing but suspects could be given to the worker, least of all to the last one.
+  void must_be_last(const Give& give) {
+    require(give.worker != here || master_->live_workers() == 0, "the master's rank takes a suspect from a worker");
+    const bool undecided = job(give.chunk.tasks.job).tasks[give.chunk.tasks.first].undecided;
+    for (const Peer& one : peers_)
+      require(!one.asked || one.declared, "what comes back could be done before a suspect");
+    for (const Job& one : jobs_) {
+      if (one.closed || one.cancelled) continue;
+      for (std::uint64_t i = 0; i < one.given; ++i) {
+        const Task& task = one.tasks[i];
+        if (task.finished || task.holder != nobody) continue;
+        // A retry may wait for a worker that has not tried it.
+        const bool waits = !is_suspect(task) && task.failures > 0 && (has_here_ || master_->live_workers() > 1);
+        require(is_suspect(task) || waits, "a suspect comes before what was given back");
+        require(!undecided || task.undecided || waits, "an undecided suspect is not the last");
+      }
+      const bool has_room = one.options.window == UINT64_MAX || one.given == one.consumed;
+      require(one.given == one.read || !has_room, "a suspect comes before the others");
+      require(one.ended || one.held || !has_room, "a suspect comes before the rest of the input");
+    }
   }
 
   void must_be_untried(int worker, Task& task) {
@@ -684,10 +764,11 @@ class History {
     Task& task = its.tasks[what.task];
     require(task.holder == nobody, "a task is given up that is held");
     require(what.crashes == task.losses, "crashes were counted wrongly");
-    require(what.attempts == task.failures + what.crashes, "attempts were counted wrongly");
+    require(what.attempts == task.failures + what.crashes + (task.undecided ? 1 : 0), "attempts were counted wrongly");
     if (what.worker == nobody) {
-      // A suspect, and only the master's own rank is left.
-      require(has_here_ && master_->live_workers() == 0 && task.losses > 0, "given up though workers are left");
+      // A suspect, and only the master's own rank is left, which runs it in no process of its own.
+      require(has_here_ && master_->live_workers() == 0 && is_suspect(task), "given up though workers are left");
+      require(task.undecided || !peers_[here].isolates, "given up though it could run in a process of its own");
     } else {
       require(what.worker == task.lost_last, "another worker than the last is named");
       require(task.losses >= its.options.crash_limit, "given up before the limit");
@@ -723,6 +804,7 @@ class History {
   std::deque<Job> jobs_;
   bool has_here_ = false;
   bool here_hurries_ = false;
+  bool takes_over_ = false;
   std::uint64_t jobs_to_come_ = 0;
   std::uint64_t failing_ = 0;
   std::uint64_t killing_ = 0;

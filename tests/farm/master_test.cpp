@@ -34,7 +34,7 @@ std::string text(const Action& action) {
   }
   if (const auto* give = std::get_if<Give>(&action)) {
     return "give " + std::to_string(give->worker) + " " + text(give->chunk.tasks) +
-           (give->chunk.careful ? " carefully" : "");
+           (give->chunk.careful ? " carefully" : "") + (give->chunk.isolated ? ", isolated" : "");
   }
   if (const auto* back = std::get_if<TakeBack>(&action)) {
     return "take back from " + std::to_string(back->worker) + " below " + std::to_string(back->upto);
@@ -473,31 +473,106 @@ TEST(master, a_lost_worker_is_not_heard_again) {
 TEST(master, tasks_lost_with_their_worker_run_one_by_one_as_any_may_be_the_cause) {
   Master master = with_three_tasks_on_worker_1(3);
   EXPECT_TRUE(master.lost(1));
-  EXPECT_THAT(all(master), ElementsAre("give 2 0:0+1 carefully", "give 3 0:1+1 carefully"));
+  EXPECT_THAT(all(master), ElementsAre("give 2 0:0+1 carefully, isolated", "give 3 0:1+1 carefully, isolated"));
   EXPECT_TRUE(master.done(3, {0, 1, 1}, slow));
-  EXPECT_THAT(all(master), ElementsAre("give 3 0:2+1 carefully"));
+  EXPECT_THAT(all(master), ElementsAre("give 3 0:2+1 carefully, isolated"));
 }
 
 TEST(master, a_suspect_gets_no_company) {
   Master master = with_three_tasks_on_worker_1(2);
   EXPECT_TRUE(master.done(1, {0, 0, 2}, slow));
   EXPECT_TRUE(master.lost(1));
-  EXPECT_THAT(all(master), ElementsAre("give 2 0:2+1 carefully"));
+  EXPECT_THAT(all(master), ElementsAre("give 2 0:2+1 carefully, isolated"));
   open(master, 10, chunk(1));
   EXPECT_THAT(all(master), IsEmpty());
   EXPECT_TRUE(master.done(2, {0, 2, 1}, slow));
   EXPECT_THAT(all(master), SizeIs(2));
 }
 
-TEST(master, suspects_come_before_everything_else) {
+TEST(master, suspects_come_after_everything_else) {
   Master master{ranks(2), false};
-  const JobId job = open(master, 100, chunk(1, 1));
+  const JobId job = open(master, 6, chunk(1, 0));
   all(master);
   EXPECT_TRUE(master.lost(1));
+  for (const std::uint64_t task : {1, 2, 3, 4, 5}) {
+    EXPECT_THAT(all(master), SizeIs(task == 1 ? 0 : 1)) << "the last worker has all else to do";
+    EXPECT_TRUE(master.done(2, {job, task, 1}, slow));
+  }
+  EXPECT_THAT(all(master), ElementsAre("give 2 0:0+1 carefully, isolated"));
+}
+
+TEST(master, a_suspect_runs_when_nothing_else_can_as_the_window_is_full) {
+  Master master{ranks(2), false};
+  const JobId job = open(master, 10, {.chunk = 1, .prefetch = 0, .window = 2});
+  EXPECT_THAT(all(master), ElementsAre("give 1 0:0+1", "give 2 0:1+1"));
+  EXPECT_TRUE(master.lost(1));
+  EXPECT_THAT(all(master), IsEmpty()) << "worker 2 is busy";
   EXPECT_TRUE(master.done(2, {job, 1, 1}, slow));
-  EXPECT_THAT(all(master), IsEmpty()) << "worker 2 gets nothing, so that it comes to be without leases";
-  EXPECT_TRUE(master.done(2, {job, 3, 1}, slow));
-  EXPECT_THAT(all(master), ElementsAre("give 2 0:0+1 carefully"));
+  EXPECT_THAT(all(master), ElementsAre("give 2 0:0+1 carefully, isolated")) << "whose result the others wait for";
+}
+
+TEST(master, a_suspect_waits_for_what_is_about_to_come_back) {
+  Master master{ranks(3), false};
+  const JobId job = open(master, 9, {.chunk = 4, .prefetch = 0});
+  EXPECT_THAT(all(master), ElementsAre("give 1 0:0+4", "give 2 0:4+4", "give 3 0:8+1"));
+  EXPECT_TRUE(master.lost(1));
+  EXPECT_TRUE(master.done(3, {job, 8, 1}, slow));
+  EXPECT_THAT(all(master), ElementsAre("take back from 2 below 4"));
+  EXPECT_TRUE(master.taken_back(2, 1));
+  EXPECT_THAT(all(master), ElementsAre("give 3 0:5+2"));
+}
+
+TEST(master, a_suspect_that_kills_its_own_process_only_is_given_up_and_its_worker_goes_on) {
+  Master master = with_three_tasks_on_worker_1(2);
+  EXPECT_TRUE(master.lost(1));
+  EXPECT_THAT(all(master), ElementsAre("give 2 0:0+1 carefully, isolated"));
+  EXPECT_TRUE(master.crashed(2, 0, 0));
+  EXPECT_THAT(all(master),
+              ElementsAre("give up 0:0+1 on 2, crashes 2, attempts 2", "give 2 0:1+1 carefully, isolated"));
+  EXPECT_TRUE(master.done(2, {0, 1, 1}, slow));
+  EXPECT_THAT(all(master), ElementsAre("give 2 0:2+1 carefully, isolated"));
+  EXPECT_TRUE(master.done(2, {0, 2, 1}, slow));
+  EXPECT_TRUE(master.is_finished(0));
+  EXPECT_EQ(master.live_workers(), 1);
+}
+
+TEST(master, below_the_limit_a_suspect_that_crashed_comes_after_those_that_did_not) {
+  Master master = with_three_tasks_on_worker_1(2, {.crash_limit = 3});
+  EXPECT_TRUE(master.lost(1));
+  all(master);
+  EXPECT_TRUE(master.crashed(2, 0, 0));
+  EXPECT_THAT(all(master), ElementsAre("give 2 0:1+1 carefully, isolated"));
+  EXPECT_TRUE(master.done(2, {0, 1, 1}, slow));
+  EXPECT_THAT(all(master), ElementsAre("give 2 0:2+1 carefully, isolated"));
+  EXPECT_TRUE(master.done(2, {0, 2, 1}, slow));
+  EXPECT_THAT(all(master), ElementsAre("give 2 0:0+1 carefully, isolated"));
+}
+
+TEST(master, what_suits_no_process_of_its_own_runs_on_a_worker_after_all_others) {
+  Master master = with_three_tasks_on_worker_1(2);
+  EXPECT_TRUE(master.lost(1));
+  EXPECT_THAT(all(master), ElementsAre("give 2 0:0+1 carefully, isolated"));
+  EXPECT_TRUE(master.undecided(2, 0, 0));
+  EXPECT_THAT(all(master), ElementsAre("give 2 0:1+1 carefully, isolated"));
+  EXPECT_TRUE(master.done(2, {0, 1, 1}, slow));
+  EXPECT_THAT(all(master), ElementsAre("give 2 0:2+1 carefully, isolated"));
+  EXPECT_TRUE(master.crashed(2, 0, 2));
+  EXPECT_THAT(all(master), ElementsAre("give up 0:2+1 on 2, crashes 2, attempts 2", "give 2 0:0+1 carefully"));
+  EXPECT_EQ(master.attempts(0, 0), 2U) << "but for the worker that died, perhaps of another";
+  EXPECT_TRUE(master.done(2, {0, 0, 1}, slow));
+  EXPECT_TRUE(master.is_finished(0));
+}
+
+TEST(master, an_isolated_job_runs_each_task_in_a_process_of_its_own) {
+  Master master{ranks(1), false};
+  const JobId job = open(master, 2, {.chunk = 1, .prefetch = 0, .isolated = true});
+  EXPECT_THAT(all(master), ElementsAre("give 1 0:0+1, isolated"));
+  EXPECT_TRUE(master.crashed(1, job, 0));
+  EXPECT_THAT(all(master), ElementsAre("give 1 0:1+1, isolated"));
+  EXPECT_TRUE(master.done(1, {job, 1, 1}, slow));
+  EXPECT_THAT(all(master), ElementsAre("give 1 0:0+1 carefully, isolated"));
+  EXPECT_TRUE(master.crashed(1, job, 0));
+  EXPECT_THAT(all(master), ElementsAre("give up 0:0+1 on 1, crashes 2, attempts 2"));
 }
 
 TEST(master, a_task_is_given_up_when_the_limit_of_workers_died_over_it) {
@@ -507,7 +582,7 @@ TEST(master, a_task_is_given_up_when_the_limit_of_workers_died_over_it) {
   EXPECT_TRUE(master.lost(2));
   EXPECT_THAT(all(master), ElementsAre("give up 0:0+1 on 2, crashes 2, attempts 2"));
   EXPECT_TRUE(master.done(3, {0, 1, 1}, slow)) << "the others go on";
-  EXPECT_THAT(all(master), ElementsAre("give 3 0:2+1 carefully"));
+  EXPECT_THAT(all(master), ElementsAre("give 3 0:2+1 carefully, isolated"));
   EXPECT_TRUE(master.done(3, {0, 2, 1}, slow));
   EXPECT_TRUE(master.is_finished(0));
 }
@@ -523,26 +598,26 @@ TEST(master, a_task_that_its_worker_held_alone_is_known_to_be_the_cause) {
 TEST(master, a_limit_of_one_gives_up_no_task_that_was_in_company) {
   Master master = with_three_tasks_on_worker_1(2, {.crash_limit = 1});
   EXPECT_TRUE(master.lost(1));
-  EXPECT_THAT(all(master), ElementsAre("give 2 0:0+1 carefully"));
+  EXPECT_THAT(all(master), ElementsAre("give 2 0:0+1 carefully, isolated"));
   EXPECT_TRUE(master.done(2, {0, 0, 1}, slow));
-  EXPECT_THAT(all(master), ElementsAre("give 2 0:1+1 carefully"));
+  EXPECT_THAT(all(master), ElementsAre("give 2 0:1+1 carefully, isolated"));
 }
 
 TEST(master, a_task_is_not_given_up_for_the_deed_of_one_that_came_after_it) {
   Master master = with_three_tasks_on_worker_1(4, {.crash_limit = 2});
   // Task 1 kills. The result of task 0 is lost with worker 2, so task 0 is all that is known to have been there.
   EXPECT_TRUE(master.lost(1));
-  EXPECT_EQ(text(master.next()), "give 2 0:0+1 carefully");
-  EXPECT_EQ(text(master.next()), "give 3 0:1+1 carefully") << "never to worker 2, beside task 0";
+  EXPECT_EQ(text(master.next()), "give 2 0:0+1 carefully, isolated");
+  EXPECT_EQ(text(master.next()), "give 3 0:1+1 carefully, isolated") << "never to worker 2, beside task 0";
 }
 
 TEST(master, a_suspect_that_fails_stays_a_suspect_and_goes_elsewhere_first) {
   Master master = with_three_tasks_on_worker_1(3, {.retries = 1});
   EXPECT_TRUE(master.done(1, {0, 0, 2}, slow));
   EXPECT_TRUE(master.lost(1));
-  EXPECT_THAT(all(master), ElementsAre("give 2 0:2+1 carefully"));
+  EXPECT_THAT(all(master), ElementsAre("give 2 0:2+1 carefully, isolated"));
   EXPECT_EQ(master.failed(2, 0, 2), Master::Verdict::retry);
-  EXPECT_THAT(all(master), ElementsAre("give 3 0:2+1 carefully"));
+  EXPECT_THAT(all(master), ElementsAre("give 3 0:2+1 carefully, isolated"));
   EXPECT_TRUE(master.lost(3));
   EXPECT_THAT(all(master), ElementsAre("give up 0:2+1 on 3, crashes 2, attempts 3"));
 }
@@ -585,6 +660,46 @@ TEST(master, own_rank_never_runs_a_suspect) {
   EXPECT_EQ(text(master.next_here()), "nothing");
   EXPECT_THAT(all(master),
               ElementsAre("give up 0:0+1 on -1, crashes 1, attempts 1", "give up 0:1+1 on -1, crashes 1, attempts 1"));
+  EXPECT_TRUE(master.is_finished(0));
+}
+
+TEST(master, own_rank_runs_suspects_in_processes_of_their_own_once_no_worker_is_left) {
+  Master master{ranks(2), true};
+  master.isolate_here(false);
+  open(master, 5, {.chunk = 2, .prefetch = 0});
+  EXPECT_THAT(all(master), SizeIs(2));
+  EXPECT_TRUE(master.lost(1));
+  EXPECT_EQ(text(master.next_here()), "give 0 0:4+1") << "on the rank itself, as ever";
+  EXPECT_TRUE(master.done(0, {0, 4, 1}, slow));
+  EXPECT_EQ(text(master.next_here()), "take back from 2 below 2");
+  EXPECT_TRUE(master.taken_back(2, 2));
+  EXPECT_EQ(text(master.next_here()), "nothing") << "suspects are for the worker that is left";
+  EXPECT_TRUE(master.lost(2));
+  for (const int task : {0, 1, 2}) {
+    EXPECT_THAT(all(master), IsEmpty());
+    EXPECT_EQ(text(master.next_here()), "give 0 0:" + std::to_string(task) + "+1 carefully, isolated");
+    EXPECT_TRUE(master.done(0, {0, static_cast<std::uint64_t>(task), 1}, slow));
+  }
+  EXPECT_EQ(text(master.next_here()), "give 0 0:3+1 carefully, isolated");
+  EXPECT_TRUE(master.undecided(0, 0, 3));
+  EXPECT_THAT(all(master), ElementsAre("give up 0:3+1 on -1, crashes 1, attempts 2")) << "never on the rank itself";
+  EXPECT_TRUE(master.is_finished(0));
+}
+
+TEST(master, own_rank_that_takes_over_runs_everything_in_processes_of_their_own) {
+  Master master{ranks(1), false};
+  open(master, 5, chunk(2, 0));
+  EXPECT_THAT(all(master), ElementsAre("give 1 0:0+2"));
+  EXPECT_TRUE(master.lost(1));
+  master.isolate_here(true);
+  master.set_here(true);
+  std::vector<std::string> given;
+  while (const auto action = master.next_here()) {
+    given.push_back(text(action));
+    EXPECT_TRUE(master.done(0, std::get<Give>(*action).chunk.tasks, slow));
+  }
+  EXPECT_THAT(given, ElementsAre("give 0 0:2+1, isolated", "give 0 0:3+1, isolated", "give 0 0:4+1, isolated",
+                                 "give 0 0:0+1 carefully, isolated", "give 0 0:1+1 carefully, isolated"));
   EXPECT_TRUE(master.is_finished(0));
 }
 

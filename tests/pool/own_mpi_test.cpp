@@ -39,6 +39,11 @@ void map(Pool& pool) {
   expect(pool.map(square, xs)[99] == 99 * 99, "map");
   auto result = pool.apply_async(square, 3);
   expect(result.get() == 9, "apply_async");
+  try {
+    (void)pool.map(square, xs, {.isolate = true});
+    expect(false, "a process of its own beside MPI");
+  } catch (const std::invalid_argument&) {
+  }
 }
 
 void own_reduction(MPI_Comm ranks) {

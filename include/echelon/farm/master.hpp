@@ -23,8 +23,9 @@ struct JobOptions {
   std::chrono::nanoseconds ahead{1'000'000};                  ///< of work on a worker, before it gets no more
   std::uint64_t window = UINT64_MAX;                          ///< tasks given out or done that nobody has consumed yet
   unsigned retries = 0;                                       ///< of a task that fails, on other workers first
-  unsigned crash_limit = 2;  ///< workers that may die over a task before it is given up; one that had company counts,
-                             ///< but the last one had none
+  unsigned crash_limit = 2;  ///< crashes of a task before it is given up: of its worker, or of a process of its own; a
+                             ///< worker that held other tasks too counts, but not as the last one
+  bool isolated = false;     ///< each task runs in a process of its own, not only a suspect
   std::uint64_t kind = 0;    ///< jobs of one kind are assumed to have tasks of like duration
 };
 
@@ -43,7 +44,7 @@ struct TakeBack {
   int worker;
   std::uint64_t upto;
 };
-/// The task has no result: so many workers died over it, at last `worker`.
+/// The task has no result: so many workers, or processes of its own, died over it, the last one at `worker`.
 struct GiveUp {
   JobId job;
   std::uint64_t task;
@@ -59,12 +60,16 @@ using Action = std::variant<Read, Give, TakeBack, GiveUp>;
 /// task is leased again only when its worker is lost, gave it back, or reported its failure; a lost worker is never
 /// heard again. So each task gets one result. While a job has unfinished tasks and a worker lives, there is an action
 /// or a lease; each lease ends by a report or by the loss of its worker; a task is begun retries + max(crash_limit, 2)
-/// times at most. So every job ends.
+/// + 1 times at most. So every job ends.
 ///
-/// Tasks that were lost with their worker are suspects, any of which may have killed it: from then on each is leased
-/// alone, to a worker that holds nothing else. A task is given up only where crash_limit workers were lost while they
-/// held it, the last of them with nothing else, so never for what another task did; or where suspects are left and no
-/// worker but the master's own rank, which does not take them.
+/// Tasks that were lost with their worker are suspects, any of which may have killed it. They come last, when nothing
+/// else can be given out, so that what they kill has nothing else to do: each alone, on a worker that holds nothing
+/// else, and in a process of its own where the worker can (Chunk::isolated), which then survives. What suits no process
+/// of its own (undecided()) runs on a worker itself, after all others.
+///
+/// A task is given up only if crash_limit workers or processes were lost while they held it, the last of them with
+/// nothing else, so never for what another task did; or if no worker is left but the master's own rank, which runs no
+/// suspect but in a process of its own.
 class Master {
  public:
   static constexpr std::chrono::nanoseconds chunk_time{1'000'000};  ///< aimed at, where no chunk size is given
@@ -107,6 +112,10 @@ class Master {
   Verdict failed(int worker, JobId job, std::uint64_t task);
   /// Answer to TakeBack: all from `from` on was not begun and will not be.
   bool taken_back(int worker, std::uint64_t from);
+  /// The process that the worker ran this task in was killed; the worker goes on.
+  bool crashed(int worker, JobId job, std::uint64_t task);
+  /// That process ended without a result, which may be for no other reason than that it was not the worker itself.
+  bool undecided(int worker, JobId job, std::uint64_t task);
   /// The worker is gone.
   bool lost(int worker);
 
@@ -119,6 +128,9 @@ class Master {
 
   /// Whether the master's own rank works; @pre it holds no task.
   void set_here(bool here);
+  /// The master's own rank can run a task in a process of its own: what is suspect, once no worker is left, or
+  /// `everything` that it runs.
+  void isolate_here(bool everything);
   /// Jobs of which the worker holds tasks.
   [[nodiscard]] std::vector<JobId> jobs_on(int worker) const;
   [[nodiscard]] bool is_live(int worker) const { return workers_.at(static_cast<std::size_t>(worker)).live; }
@@ -130,7 +142,14 @@ class Master {
   struct Trouble {  // what is known of a task that failed or crashed
     unsigned failures = 0;
     unsigned crashes = 0;
+    unsigned undecided = 0;
     std::vector<int> tried;
+    [[nodiscard]] unsigned attempts() const noexcept { return failures + crashes + undecided; }
+  };
+  struct Suspicion {  // the larger, the later it runs
+    bool undecided = false;
+    unsigned crashes = 0;
+    friend auto operator<=>(const Suspicion&, const Suspicion&) = default;
   };
   struct Estimate {
     double tasks = 0;
@@ -165,18 +184,17 @@ class Master {
     bool live = false;
     bool here = false;
     bool taking_back = false;
-    bool may_take_back = false;   // it got more since it was last asked; retries are none: they would come back to it
-    bool careful = false;         // holds one suspect, and nothing else
-    unsigned crashes = 0;         // of that suspect
-    std::deque<Chunk> leases;     // in the order in which it executes them
-    std::uint64_t tasks = 0;      // in leases
-    std::uint64_t sent = 0;       // the sequence of the next task
-    std::size_t load = 0;         // its list in loads_
-    int before = -1, after = -1;  // neighbours in that list
+    bool may_take_back = false;  // it got more since it was last asked; retries are none: they would come back to it
+    std::optional<Suspicion> careful;  // holds one suspect, and nothing else
+    std::deque<Chunk> leases;          // in the order in which it executes them
+    std::uint64_t tasks = 0;           // in leases
+    std::uint64_t sent = 0;            // the sequence of the next task
+    std::size_t load = 0;              // its list in loads_
+    int before = -1, after = -1;       // neighbours in that list
   };
   struct Suspects {  // lost with their worker: run one by one, each on a worker that holds nothing else
     Tasks tasks;
-    unsigned crashes;
+    Suspicion how;
   };
 
   [[nodiscard]] Worker& at(int worker) { return workers_[static_cast<std::size_t>(worker)]; }
@@ -187,27 +205,36 @@ class Master {
   [[nodiscard]] bool can_take(const Worker& worker, const Job& job) const;
   [[nodiscard]] std::uint64_t chunk_size(Job& job) const;
   [[nodiscard]] static std::uint64_t room(const Job& job);
-  Give give(int worker, Job& job, const Tasks& tasks, bool careful);
+  Give give(int worker, Job& job, const Tasks& tasks, std::optional<Suspicion> careful = std::nullopt);
   std::uint64_t take_off(Worker& worker, const Tasks& tasks);
+  std::optional<Suspicion> take_off_one(int worker, Job& job, const Tasks& task);
+  void suspect(const Tasks& tasks, Suspicion how);
+  void count_crash(int worker, Job& job, const Tasks& task, Suspicion before);
   void give_back(const Tasks& tasks);
   [[nodiscard]] Job* find(JobId job);  // nullptr where it was closed or cancelled
-  [[nodiscard]] std::optional<Action> next_suspect();
+  [[nodiscard]] std::optional<Action> next_suspect(bool here);
   [[nodiscard]] std::optional<Action> next_retry(bool here);
   [[nodiscard]] std::optional<Action> next_of_jobs(bool here);
   [[nodiscard]] std::optional<Action> next_take_back(bool someone_is_idle);
   [[nodiscard]] bool tried_by_all(const Trouble& trouble) const;
 
+  static constexpr int here_worker = 0;
+  static constexpr int none = -1;
+
   std::vector<Worker> workers_;   // by rank
   std::vector<int> loads_first_;  // by number of leases: the first worker in a list of those that have as many
   std::vector<int> loads_last_;
   int live_ = 0;
+  int asked_ = 0;  // of these, to give back
   bool has_here_ = false;
+  bool here_isolates_ = false;
+  bool here_isolates_all_ = false;
   std::uint64_t next_job_ = 0;
   std::unordered_map<JobId, Job> jobs_;
   std::uint64_t gives_ = 0;                                // chunks of jobs so far
   std::deque<JobId> ready_;                                // jobs that may have something to give
   std::unordered_map<std::uint64_t, Estimate> estimates_;  // by kind
-  std::deque<Suspects> suspects_;
+  std::deque<Suspects> suspects_;                          // those that crashed least first, undecided ones last
   struct Retry {
     JobId job;
     std::uint64_t task;

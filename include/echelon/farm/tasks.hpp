@@ -22,6 +22,7 @@ struct Chunk {
   Tasks tasks;
   std::uint64_t sequence = 0;
   bool careful = false;  ///< one task that was lost with its worker, and may be the cause: nothing else is sent with it
+  bool isolated = false;  ///< each of its tasks runs in a process of its own, where the worker can
 
   friend bool operator==(const Chunk&, const Chunk&) = default;
 };

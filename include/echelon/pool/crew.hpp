@@ -13,6 +13,7 @@
 #include <echelon/farm/master.hpp>
 #include <echelon/measure/record.hpp>
 #include <echelon/pool/error.hpp>
+#include <echelon/pool/nursery.hpp>
 #include <echelon/pool/task_type.hpp>
 
 namespace echelon::pool::detail {
@@ -49,7 +50,7 @@ class Job {
 class Crew {
  public:
   /// Collective: on the other ranks Server is made meanwhile.
-  explicit Crew(const comm::Session& session);
+  Crew(const comm::Session& session, Nursery* nursery);
   ~Crew();
   Crew(const Crew&) = delete;
   Crew& operator=(const Crew&) = delete;
@@ -82,7 +83,8 @@ class Crew {
 
   /// The master's rank works while more pools have said 1 than -1.
   void let_master_work(int change);
-  [[nodiscard]] int workers() const;  ///< ranks that run tasks
+  [[nodiscard]] int workers() const;             ///< ranks that run tasks
+  [[nodiscard]] bool isolates() const noexcept;  ///< a task can have a process of its own
   [[nodiscard]] measure::Record report();
   /// A pool has ended: each worker returns from one serve(session, Until::pool_ends).
   void end_pool();
@@ -97,7 +99,8 @@ class Crew {
 /// The crew of a session's master; nullptr on the other ranks.
 [[nodiscard]] std::shared_ptr<Crew> crew(const comm::Session& session);
 /// Makes what a pool needs on all ranks of a session, where that was not done before. Collective the first time.
-void assemble(const comm::Session& session);
+/// `nursery`: this rank's, which lives longer than the session; nullptr: it has none.
+void assemble(const comm::Session& session, Nursery* nursery = nullptr);
 /// Runs tasks until the master leaves, or also until one of its pools has ended. On the workers, after assemble().
 enum class Until { master_leaves, pool_ends };
 void serve(const comm::Session& session, Until until);

@@ -15,7 +15,8 @@ class TaskError : public std::exception {
   std::uint64_t index;  ///< of the task, in the order of the input
   int rank;             ///< that ran it last; -1 where none is left to say so
   std::string host;     ///< of that rank
-  std::string type;     ///< of what was thrown, as in "std::out_of_range"; "worker lost" where workers died over it
+  std::string type;     ///< of what was thrown, as in "std::out_of_range"; "worker lost" where workers died over it, "crashed" where
+                        ///< only processes of its own did; the message then says how
   std::string message;  ///< what() of what was thrown; empty where it has none
   unsigned attempts;
 
@@ -26,7 +27,7 @@ class TaskError : public std::exception {
   std::string text_;
 };
 
-/// No worker is left to do what is to be done.
+/// No worker is left to do what is to be done, and the master's rank cannot do it in processes of its own (Pool).
 class WorkersLost : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

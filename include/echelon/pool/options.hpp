@@ -15,7 +15,9 @@ struct TaskOptions {
   std::optional<std::uint64_t> prefetch = std::nullopt;       ///< chunks that wait on a worker behind the one that
                                                               ///< runs [1, and more while they are short]
   std::optional<unsigned> retries = std::nullopt;             ///< of a task that throws, elsewhere first [0]
-  std::optional<unsigned> crash_limit = std::nullopt;         ///< workers that may die over a task [2]
+  std::optional<unsigned> crash_limit = std::nullopt;         ///< crashes of a task before it is given up [2]
+  std::optional<bool> isolate = std::nullopt;                 ///< each task in a process of its own, so that one that
+                                                              ///< crashes kills no worker; 1 ms a task [no]
   std::optional<std::uint64_t> window = std::nullopt;         ///< imap: tasks that are read but whose results were
                                                               ///< not taken [4096, and fewer where they are large]
 };
