@@ -21,7 +21,13 @@ class Server {
   /// Collective: on the master Crew is made meanwhile.
   explicit Server(const comm::Session& session);
 
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
   void serve(Until until);
+  /// This rank ends because a task has called exit(); where the master has told it to leave, that is no news.
+  void tell_exit(int status);
 
  private:
   /// A chunk that was received, and what its tasks need.

@@ -11,7 +11,7 @@
 namespace echelon::pool::detail {
 
 enum class ToWorker : std::uint8_t { tasks, forget, books, pool_ended, leave };
-enum class ToMaster : std::uint8_t { results, books };
+enum class ToMaster : std::uint8_t { results, books, leaves };
 
 /// Begins a message of tasks. After it: the function's bytes where it is carried, then the arguments.
 struct TasksHead {
