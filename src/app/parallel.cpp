@@ -16,7 +16,7 @@
 #include <echelon/launch/outcome.hpp>
 #include <echelon/pool/error.hpp>
 
-#include "last_act.hpp"
+#include "acts.hpp"
 #include "program.hpp"
 #include "stop_watch.hpp"
 

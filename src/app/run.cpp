@@ -11,7 +11,7 @@
 #include <echelon/pool/crew.hpp>
 #include <echelon/pool/error.hpp>
 
-#include "last_act.hpp"
+#include "acts.hpp"
 #include "program.hpp"
 #include "stop_watch.hpp"
 
@@ -20,36 +20,44 @@ namespace {
 
 using base::ExitCode;
 
-/// What this process is a rank of, from the first call of run() until the process ends: what main does after run() may
-/// still use what the body has made, and its static objects may.
+/// What this process is a rank of, from run() until the process ends: what main does after run() may still use what the
+/// body has made.
 struct Run {
   Run(int& argc, char**& argv) : session{argc, argv} {}
 
   comm::Session session;
   std::thread::id thread = std::this_thread::get_id();
   std::optional<StopWatch> watch;  // on the master
-  bool has_left = false;           // on a worker: the master has told it to leave
+  bool in_order = false;           // the workers have left as they were told; on a worker, it has
 };
 Run* running = nullptr;
 
-/// The master's last act: the run ends with its process, and with that one's status.
-void end_master(int status) {
+/// The master's first act at its end: the run ends. Workers destroy their static objects before the master does: where
+/// one writes a file, the master's is what stays.
+void end_run() {
   const auto crew = pool::detail::crew(running->session);
   // exit() may have been called anywhere: in a task, in an input while the crew reads it, by another thread.
-  bool in_order = std::this_thread::get_id() == running->thread;
-  try {
-    if (in_order) crew->leave();
-  } catch (const std::exception&) {
-    in_order = false;
+  if (std::this_thread::get_id() == running->thread) {
+    try {
+      crew->leave();
+      running->in_order = true;
+    } catch (const std::exception&) {
+    }
   }
-  if (!in_order) crew->abandon();
+  if (!running->in_order) return crew->abandon();
+  running->watch.reset();
+  crew->end();  // for static objects that are, or have, pools and results
+}
+
+/// Its last one: the run's status is this process's.
+void end_master(int status) {
   std::fflush(nullptr);
-  launch::tell_outcome(status);  // before the session ends: that may wait for a rank that was lost just now
-  if (in_order) delete running;  // NOLINT: its owner is the process
+  launch::tell_outcome(status);           // before MPI ends: that may wait for a rank that was lost just now
+  if (running->in_order) delete running;  // NOLINT: its owner is the process
 }
 
 void end_worker(int status) {
-  if (running->has_left) {
+  if (running->in_order) {
     delete running;  // NOLINT
     return;
   }
@@ -86,6 +94,7 @@ void begin(int& argc, char**& argv) {
     pool::detail::assemble(session);
     set_last_act(session.is_master() ? end_master : end_worker);
     if (session.is_master()) {
+      set_first_act(end_run);
       running->watch.emplace(session, [crew = pool::detail::crew(session)] { crew->abandon(); });
       return;
     }
@@ -93,7 +102,7 @@ void begin(int& argc, char**& argv) {
   } catch (const std::exception& e) {
     session.abort(ExitCode::broken, e.what());
   }
-  running->has_left = true;
+  running->in_order = true;
   std::exit(0);
 }
 

@@ -356,6 +356,7 @@ class Patience {
   static constexpr std::chrono::seconds after_failure{10};  // ranks that have lost the master leave by then
   static constexpr std::chrono::seconds after_signal{5};    // mpirun itself gives its ranks 2 s
   static constexpr std::chrono::seconds after_insisting{5};
+  static constexpr std::chrono::seconds after_rank_0{1};  // which may have ended itself, without the others
 
   /// As if all that is known of the run had happened now.
   static std::optional<Step> first(const Run& run) {
@@ -365,8 +366,9 @@ class Patience {
     }
     // A rank 0 that was asked may take its time; one that cannot be asked does not come any more.
     if (run.requests_to_stop() > std::min(run.asked_to_stop, 1)) {
-      const bool may_answer = run.requests_to_stop() == 1 || run.asked_to_stop > 0;
-      return Step{SIGTERM, may_answer ? now + after_insisting : now};
+      const bool can_be_asked = run.requests_to_stop() == 1 || run.asked_to_stop > 0;
+      if (!can_be_asked) return Step{SIGTERM, now};
+      return Step{SIGTERM, now + (run.line.is_left() ? after_rank_0 : after_insisting)};
     }
     const std::optional<Failure>& failure = run.chatter.failure();
     // An aborted rank wants the others to be ended, which mpirun does not do here; nor does it end what cannot start.

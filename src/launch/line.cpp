@@ -82,6 +82,11 @@ void Line::hand_over(const std::array<int, handed_over>& descriptors) {
   rank_0_ = -1;
 }
 
+bool Line::is_left() const noexcept {
+  char byte = 0;
+  return rank_0_ >= 0 && recv(rank_0_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 void Line::ask_to_stop(int signal) const noexcept {
   const char byte = static_cast<char>(signal);
   (void)send(rank_0_, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);

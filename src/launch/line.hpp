@@ -24,6 +24,8 @@ class Line {
   /// Hands over input, output and errors to rank 0, which has come.
   void hand_over(const std::array<int, 3>& descriptors);
   [[nodiscard]] bool is_open() const noexcept { return rank_0_ >= 0; }
+  /// Rank 0 has come, and has left its end, as its process does when it ends.
+  [[nodiscard]] bool is_left() const noexcept;
   /// On behalf of this signal; 0 where there was none.
   void ask_to_stop(int signal) const noexcept;
 

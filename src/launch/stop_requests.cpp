@@ -24,6 +24,7 @@ StopRequests::StopRequests() {
 }
 
 StopRequests::~StopRequests() {
+  release_stop_signals();
   if (line_ >= 0) close(line_);
 }
 
@@ -36,7 +37,6 @@ void StopRequests::wait(int wake, int limit_ms) const noexcept {
 }
 
 int StopRequests::count() noexcept {
-  const int before = std::max(asked_by_line_, counted_stop_signals());
   if (line_ >= 0 && asked_by_line_ < 2) {
     const LineRequests news = requests_on(line_);
     asked_by_line_ = std::min(2, asked_by_line_ + news.count);
@@ -46,11 +46,12 @@ int StopRequests::count() noexcept {
       starter_is_gone_ = true;
     }
   }
-  if (const int signal = last_stop_signal(); signal != 0 && (signal_ == 0 || counted_stop_signals() > before)) {
-    signal_ = signal;
-  }
   clear_stop_signals_descriptor();
-  return std::max(asked_by_line_, counted_stop_signals());
+  if (const int signals = counted_stop_signals(); signals > asked_by_signals_) {
+    asked_by_signals_ = signals;
+    signal_ = last_stop_signal();
+  }
+  return std::max(asked_by_line_, asked_by_signals_);
 }
 
 void leave_all_stopping_to_rank_0() noexcept {

@@ -1,15 +1,17 @@
 #include "stop_signals.hpp"
 
+#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <ctime>
-#include <initializer_list>
 
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 namespace echelon::launch {
 namespace {
+
+constexpr std::array stop_signals{SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
 
 volatile sig_atomic_t requests = 0;
 volatile sig_atomic_t last = 0;
@@ -35,7 +37,7 @@ void count(int signal) {
 }  // namespace
 
 void take_over_stop_signals(const struct sigaction& action, TakeOver which) noexcept {
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2}) {
+  for (const int signal : stop_signals) {
     struct sigaction before {};
     sigaction(signal, nullptr, &before);
     const bool has_handler = (before.sa_flags & SA_SIGINFO) != 0 || before.sa_handler != SIG_DFL;
@@ -51,6 +53,14 @@ void count_stop_signals(TakeOver which) noexcept {
   action.sa_flags = SA_RESTART;
   sigfillset(&action.sa_mask);
   take_over_stop_signals(action, which);
+}
+
+void release_stop_signals() noexcept {
+  for (const int number : stop_signals) {
+    struct sigaction now {};
+    sigaction(number, nullptr, &now);
+    if ((now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == count) signal(number, SIG_DFL);
+  }
 }
 
 int counted_stop_signals() noexcept { return requests; }

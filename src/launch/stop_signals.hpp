@@ -13,6 +13,9 @@ void take_over_stop_signals(const struct sigaction& action, TakeOver which) noex
 /// From here on these signals are counted instead. What nohup ignores stays ignored.
 void count_stop_signals(TakeOver which = TakeOver::all_but_ignored) noexcept;
 
+/// Those that are counted still have their default effect again.
+void release_stop_signals() noexcept;
+
 /// 0; 1: to stop; 2: to end at once, which is INT, TERM or USR2 after a first. Of HUP and USR1 schedulers and terminals
 /// send several, and `timeout` sends each signal twice in a row: these are one.
 [[nodiscard]] int counted_stop_signals() noexcept;

@@ -28,6 +28,7 @@ class StopRequests {
  private:
   int line_ = -1;
   int asked_by_line_ = 0;
+  int asked_by_signals_ = 0;
   int signal_ = 0;
   bool starter_is_gone_ = false;
 };
