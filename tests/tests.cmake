@@ -151,6 +151,15 @@ add_executable(losses app/losses.cpp)
 target_link_libraries(losses PRIVATE echelon echelon_warnings)
 echelon_test(NAME app.losses TIMEOUT 300 PROCESSORS 2 LABEL cli
              DEFINES "ECHELON_LOSSES=\"$<TARGET_FILE:losses>\"" ${program_under_test})
+# Programs that end in many ways, and that are asked to stop.
+add_executable(ends app/ends.cpp)
+target_link_libraries(ends PRIVATE echelon echelon_warnings)
+echelon_test(NAME app.ends TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES "ECHELON_ENDS=\"$<TARGET_FILE:ends>\""
+             ${program_under_test})
+add_executable(stops app/stops.cpp)
+target_link_libraries(stops PRIVATE echelon echelon_warnings)
+echelon_test(NAME app.stops TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES "ECHELON_STOPS=\"$<TARGET_FILE:stops>\""
+             ${program_under_test})
 
 # A program some of whose tasks crash.
 add_executable(poison app/poison.cpp)

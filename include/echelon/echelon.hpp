@@ -36,6 +36,7 @@ using pool::Outcome;
 using pool::Pool;
 using pool::PoolOptions;
 using pool::Results;
+using pool::Stopped;
 using pool::TaskError;
 using pool::TaskOptions;
 using pool::TimeoutError;

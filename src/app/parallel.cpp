@@ -1,16 +1,24 @@
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <vector>
+
+#include <fmt/format.h>
 
 #include <echelon/app/parallel.hpp>
 #include <echelon/base/error.hpp>
 #include <echelon/comm/backoff.hpp>
+#include <echelon/comm/collectives.hpp>
 #include <echelon/comm/nodes.hpp>
 #include <echelon/comm/roster.hpp>
 #include <echelon/launch/outcome.hpp>
+#include <echelon/pool/error.hpp>
 
+#include "acts.hpp"
 #include "program.hpp"
+#include "stop_watch.hpp"
 
 namespace echelon::app {
 namespace {
@@ -35,14 +43,18 @@ using base::ExitCode;
   session.leave(why.code);
 }
 
+/// Why the master ends the run, if it does so now.
+std::optional<comm::Roster::End> wait_for_end(const comm::Roster& roster) {
+  constexpr std::chrono::seconds longest{1};  // how much later than this rank it may come to that
+  const auto until = std::chrono::steady_clock::now() + longest;
+  for (comm::Backoff backoff; !roster.end() && std::chrono::steady_clock::now() < until;) backoff.pause();
+  return roster.end();
+}
+
 /// This rank's body has failed. Where the master fails as well, as all do over a wrong option, it alone says why.
 [[noreturn]] void fail(const comm::Session& session, comm::Roster& roster, ExitCode code, const std::string& what) {
   if (session.is_master()) end(session, roster, {session.rank(), code}, what);
-  constexpr std::chrono::seconds longest{1};  // how much later the master may fail for that
-  const auto until = std::chrono::steady_clock::now() + longest;
-  for (comm::Backoff backoff; std::chrono::steady_clock::now() < until; backoff.pause()) {
-    if (const auto why = roster.end()) leave(session, roster, *why);
-  }
+  if (const auto why = wait_for_end(roster)) leave(session, roster, *why);
   const std::string place =
       "rank " + std::to_string(session.rank()) + " on " + comm::Nodes::of(session).host(session.rank()) + ": ";
   end(session, roster, {session.rank(), code}, place + what);
@@ -61,37 +73,95 @@ using base::ExitCode;
   session.leave(ExitCode::broken);
 }
 
+/// What this process is a rank of, from parallel() until the process ends.
+struct Part {
+  Part(int& argc, char**& argv) : session{argc, argv} {}
+
+  comm::Session session;
+  comm::Roster* roster = nullptr;
+  std::optional<StopWatch> watch;  // on the master
+  bool body_has_ended = false;
+};
+Part* running = nullptr;
+
+/// This rank's body has called exit(). The master ends the run so; another rank does where it fails, and else leaves
+/// the others, who may do the same.
+void exit_in_body(int status) {
+  const comm::Session& session = running->session;
+  if (session.is_master()) {
+    running->roster->give_up({0, static_cast<ExitCode>(status & 0xff)});
+    launch::tell_outcome(status);
+    return;
+  }
+  if (status == 0) {
+    (void)wait_for_end(*running->roster);
+    return;
+  }
+  fail(session, *running->roster, static_cast<ExitCode>(status & 0xff), fmt::format("called exit({})", status));
+}
+
+/// A rank's last act: the run ends when the processes of all ranks have come to this, with the first status that is not
+/// 0.
+void end_part(int status) {
+  std::fflush(nullptr);
+  if (!running->body_has_ended) return exit_in_body(status);
+  const comm::Session& session = running->session;
+  try {
+    const std::vector<int> all = comm::gather(session, status);
+    if (session.is_master()) {
+      const auto bad = std::ranges::find_if(all, [](int one) { return one != 0; });
+      // Before the session ends: that may wait for a rank that was lost just now.
+      launch::tell_outcome(bad == all.end() ? 0 : *bad);
+    }
+  } catch (const comm::RankLost& e) {
+    lose(session, *running->roster, e);
+  } catch (const std::exception& e) {
+    session.abort(ExitCode::broken, e.what());
+  }
+  delete running;  // NOLINT: its owner is the process
+}
+
+/// Makes this process a rank.
+void begin(int& argc, char**& argv) {
+  start_ranks(argc, argv);
+  try {
+    running = new Part{argc, argv};
+    constexpr std::chrono::seconds all_begin_within{60};  // of each other, on a machine where everything is slow
+    running->roster = &comm::Roster::of(running->session, all_begin_within);
+  } catch (const std::exception& e) {
+    if (running != nullptr) running->session.abort(ExitCode::broken, e.what());
+    end_without_body(tell(ExitCode::broken, e.what()));
+  }
+  set_last_act(end_part);
+  if (running->session.is_master()) {
+    running->watch.emplace(running->session, [] { running->roster->give_up({0, ExitCode::broken}); });
+  }
+}
+
 }  // namespace
 
 int run_parallel(int& argc, char**& argv, const Body& body) {
-  if (const auto status = start_ranks(argc, argv)) return *status;
-  std::optional<comm::Session> session;
-  comm::Roster* roster = nullptr;
-  try {
-    session.emplace(argc, argv);
-    constexpr std::chrono::seconds all_begin_within{60};  // of each other, on a machine where everything is slow
-    roster = &comm::Roster::of(*session, all_begin_within);
-  } catch (const std::exception& e) {
-    if (session) session->abort(ExitCode::broken, e.what());
-    return tell(ExitCode::broken, e.what());
-  }
+  if (running == nullptr) begin(argc, argv);
+  comm::Session& session = running->session;
+  comm::Roster& roster = *running->roster;
+  running->body_has_ended = false;
   int code = 0;
   try {
-    code = body(*session);
-    session->barrier();  // nobody ends before all have: who is lost until here is missed
+    code = body(session);
+    session.barrier();  // nobody ends before all have: who is lost until here is missed
   } catch (const comm::RankLost& e) {
-    lose(*session, *roster, e);
+    lose(session, roster, e);
+  } catch (const pool::Stopped& e) {
+    fail(session, roster, ExitCode::resumable, e.what());
   } catch (const base::UsageError& e) {
-    fail(*session, *roster, ExitCode::usage, e.what());
+    fail(session, roster, ExitCode::usage, e.what());
   } catch (const std::exception& e) {
-    fail(*session, *roster, ExitCode::broken, e.what());
+    fail(session, roster, ExitCode::broken, e.what());
   } catch (...) {
-    fail(*session, *roster, ExitCode::broken, "the program threw something that is not a std::exception");
+    fail(session, roster, ExitCode::broken, "the program threw something that is not a std::exception");
   }
-  std::fflush(stdout);
-  if (!session->is_master()) return 0;
-  launch::tell_outcome(code);  // before the session ends: that may wait for a rank that was lost just now
-  return code;
+  running->body_has_ended = true;
+  return session.is_master() ? code : 0;
 }
 
 }  // namespace echelon::app

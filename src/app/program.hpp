@@ -1,6 +1,5 @@
 #pragma once
 
-#include <optional>
 #include <string_view>
 
 #include <echelon/base/error.hpp>
@@ -10,7 +9,12 @@ namespace echelon::app {
 /// A line on standard error; the code as an exit status.
 int tell(base::ExitCode code, std::string_view what);
 
-/// Starts the ranks where the first argument is -n, and returns their exit status then. Takes the two arguments out.
-std::optional<int> start_ranks(int& argc, char**& argv);
+/// Starts the ranks where the first argument is -n, and ends this process with their status then. Takes that argument
+/// and what belongs to it out. On a rank that was started, prepares it for requests to stop, which are the master's.
+void start_ranks(int& argc, char**& argv);
+
+/// Ends this process, in which no body has run: what was printed is written, but the program's static objects, as one
+/// that writes results, are not destroyed.
+[[noreturn]] void end_without_body(int status);
 
 }  // namespace echelon::app

@@ -277,6 +277,7 @@ int run(int argc, char** argv, workloads::Account& account) {
                            .outlives_ranks = command.runs_commands,
                            .reads_input = command.reads_input,
                            .stops_by_itself = command.runs_commands,
+                           .stops_without_reader = command.runs_commands,
                            .launcher = launcher,
                            .bind = !command.runs_commands,
                            .program = self});

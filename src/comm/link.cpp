@@ -82,6 +82,16 @@ void Link::lose(int rank) {
   session_.lose(rank);
 }
 
+void Link::end_all() {
+  if (!monitor_) return;
+  for (int rank = 1; rank < session_.size(); ++rank) monitor_->end(rank);
+  monitor_->goodbye();  // all of this is sent when it returns
+}
+
+void Link::give_up(std::uint64_t code) {
+  if (beacon_) beacon_->give_up(code);
+}
+
 void Link::say_goodbye() {
   if (monitor_) monitor_->goodbye();
   if (beacon_) beacon_->goodbye();

@@ -200,6 +200,7 @@ Session::Session(const boost::mpi::communicator& ranks) {
 }
 
 Session::~Session() {
+  on_stop_.clear();                         // waits for one that runs
   while (!kept_.empty()) kept_.pop_back();  // the last one may need the ones before
   const bool finalize = lost_.empty() && !impl_->attached;
   if (!lost_.empty()) new boost::mpi::communicator{impl_->world};  // to free it would wait for the lost ones too
@@ -209,6 +210,17 @@ Session::~Session() {
 
 void Session::lose(int rank) const {
   if (std::ranges::find(lost_, rank) == lost_.end()) lost_.push_back(rank);
+}
+
+void Session::on_stop(std::function<void()> callback) const {
+  on_stop_.emplace_back(stop_.get_token(), std::move(callback));
+}
+
+void Session::request_stop(int signal) const {
+  if (is_master() && !stop_requested()) {
+    stop_signal_.store(signal, std::memory_order_relaxed);
+    stop_.request_stop();
+  }
 }
 
 bool Session::is_attached() const noexcept { return impl_->attached; }

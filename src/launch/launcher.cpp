@@ -30,6 +30,7 @@
 #include <echelon/launch/outcome.hpp>
 #include <echelon/launch/srun_filter.hpp>
 #include <echelon/launch/starter.hpp>
+#include <echelon/launch/stop_requests.hpp>
 #include <echelon/measure/machine.hpp>
 
 #include "input_pump.hpp"
@@ -66,7 +67,7 @@ void pass_signals_on() {
 LaunchPlan plan_here(const LaunchRequest& request) {
   const auto is_set = [](const char* name) { return std::getenv(name) != nullptr; };
   const std::vector<int> cpus = measure::affinity();
-  return {
+  LaunchPlan plan{
       .ranks = request.ranks,
       .threads = request.threads,
       .outlives_ranks = request.outlives_ranks,
@@ -81,6 +82,8 @@ LaunchPlan plan_here(const LaunchRequest& request) {
       .in_step = is_set("SLURM_STEP_ID"),
       .user_chose_transport = is_set("OMPI_MCA_pml") || is_set("OMPI_MCA_btl"),
   };
+  if (is_set(grace_variable)) plan.variables.emplace_back(grace_variable);
+  return plan;
 }
 
 /// srun has PMIx, by which ranks find each other, and binds them to CPUs of their own. Asks SLURM, once.
@@ -277,7 +280,7 @@ void Run::meet_rank_0() {
 void Run::ask_to_stop() {
   for (; asked_to_stop < requests_to_stop(); ++asked_to_stop) {
     if (line.is_open()) {
-      line.ask_to_stop();
+      line.ask_to_stop(last_stop_signal());
     } else if (outcome.out_of_reach() && child_pid > 0) {
       kill(child_pid, asked_to_stop == 0 ? SIGUSR1 : SIGUSR2);  // these two mpirun hands on to the ranks
     } else {
@@ -298,7 +301,7 @@ void Run::copy(std::chrono::milliseconds patience) {
     while (output_taken && !reader_gone && !text.empty()) {
       const ssize_t size = write(STDOUT_FILENO, text.data(), text.size());
       if (size < 0 && errno == EINTR) continue;
-      if (size < 0 && errno == EPIPE && request.stops_by_itself) {
+      if (size < 0 && errno == EPIPE && request.stops_without_reader) {
         reader_gone = true;  // as in `| head`: no failure
         break;
       }
@@ -353,6 +356,7 @@ class Patience {
   static constexpr std::chrono::seconds after_failure{10};  // ranks that have lost the master leave by then
   static constexpr std::chrono::seconds after_signal{5};    // mpirun itself gives its ranks 2 s
   static constexpr std::chrono::seconds after_insisting{5};
+  static constexpr std::chrono::seconds after_rank_0{1};  // which may have ended itself, without the others
 
   /// As if all that is known of the run had happened now.
   static std::optional<Step> first(const Run& run) {
@@ -361,7 +365,11 @@ class Patience {
       return Step{SIGKILL, now + after_signal};  // mpirun has been told to end
     }
     // A rank 0 that was asked may take its time; one that cannot be asked does not come any more.
-    if (run.requests_to_stop() > std::min(run.asked_to_stop, 1)) return Step{SIGTERM, now + after_insisting};
+    if (run.requests_to_stop() > std::min(run.asked_to_stop, 1)) {
+      const bool can_be_asked = run.requests_to_stop() == 1 || run.asked_to_stop > 0;
+      if (!can_be_asked) return Step{SIGTERM, now};
+      return Step{SIGTERM, now + (run.line.is_left() ? after_rank_0 : after_insisting)};
+    }
     const std::optional<Failure>& failure = run.chatter.failure();
     // An aborted rank wants the others to be ended, which mpirun does not do here; nor does it end what cannot start.
     if (failure && (failure->kind == Failure::Kind::aborted || failure->kind == Failure::Kind::not_started)) {
@@ -582,7 +590,7 @@ int launch(const LaunchRequest& request) {
   close(output.in);
   close(errors.in);
   if (input.out != STDIN_FILENO) close(input.out);
-  if (request.stops_by_itself) signal(SIGPIPE, SIG_IGN);  // an end of reading is seen where one writes
+  if (request.stops_without_reader) signal(SIGPIPE, SIG_IGN);  // an end of reading is seen where one writes
   const int status = supervise(run, child, spared);
   folder.remove();
   if (const int ended_by = request.stops_by_itself ? last_stop_signal() : last_signal;

@@ -82,8 +82,13 @@ void Line::hand_over(const std::array<int, handed_over>& descriptors) {
   rank_0_ = -1;
 }
 
-void Line::ask_to_stop() const noexcept {
-  const char byte = 1;
+bool Line::is_left() const noexcept {
+  char byte = 0;
+  return rank_0_ >= 0 && recv(rank_0_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+void Line::ask_to_stop(int signal) const noexcept {
+  const char byte = static_cast<char>(signal);
   (void)send(rank_0_, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
@@ -115,6 +120,22 @@ int connect_line(const char* path, std::array<int, handed_over>& descriptors) no
   }
   close(line);
   return -1;
+}
+
+LineRequests requests_on(int line) noexcept {
+  LineRequests news;
+  char byte = 0;
+  for (ssize_t size = 0;;) {
+    size = recv(line, &byte, 1, MSG_DONTWAIT);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return news;
+    if (size <= 0) {
+      news.is_closed = true;
+      return news;
+    }
+    ++news.count;
+    news.last_signal = byte;
+  }
 }
 
 }  // namespace echelon::launch

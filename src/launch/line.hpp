@@ -6,8 +6,9 @@
 namespace echelon::launch {
 
 /// The starter's end of its line to rank 0, whose other end is class Starter: a socket in the run's own folder, over
-/// which rank 0 is given open descriptors, and a byte for each request to stop. Past mpirun, which took 20 s for 1 GB
-/// of output and 5 s for 1 GiB of input (0.2 s and 1 s this way), and changes what goes to standard error.
+/// which rank 0 is given open descriptors, and a byte for each request to stop, which names its signal. Past mpirun,
+/// which took 20 s for 1 GB of output and 5 s for 1 GiB of input (0.2 s and 1 s this way), and changes what goes to
+/// standard error.
 class Line {
  public:
   Line() = default;
@@ -23,7 +24,10 @@ class Line {
   /// Hands over input, output and errors to rank 0, which has come.
   void hand_over(const std::array<int, 3>& descriptors);
   [[nodiscard]] bool is_open() const noexcept { return rank_0_ >= 0; }
-  void ask_to_stop() const noexcept;
+  /// Rank 0 has come, and has left its end, as its process does when it ends.
+  [[nodiscard]] bool is_left() const noexcept;
+  /// On behalf of this signal; 0 where there was none.
+  void ask_to_stop(int signal) const noexcept;
 
  private:
   std::string path_;
@@ -33,5 +37,13 @@ class Line {
 
 /// Rank 0's end: the line, or -1, and what it was given over it.
 [[nodiscard]] int connect_line(const char* path, std::array<int, 3>& descriptors) noexcept;
+
+/// What has come over it since it was last read.
+struct LineRequests {
+  int count = 0;
+  int last_signal = 0;  ///< 0 where there was none
+  bool is_closed = false;
+};
+[[nodiscard]] LineRequests requests_on(int line) noexcept;
 
 }  // namespace echelon::launch

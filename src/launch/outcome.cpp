@@ -43,10 +43,11 @@ void tell(const MakeMarker& make_marker) noexcept {
   if (token == nullptr || !is_token(token)) return;
   try {
     const std::string marker = make_marker(token);
-    signal(SIGPIPE, SIG_IGN);  // where nobody reads any more, nobody needs to know
+    const auto before = signal(SIGPIPE, SIG_IGN);  // where nobody reads any more, nobody needs to know
     wait_until_read(STDERR_FILENO);
     while (write(STDERR_FILENO, marker.data(), marker.size()) < 0 && errno == EINTR) {
     }
+    signal(SIGPIPE, before);
   } catch (const std::exception&) {
     // Without memory for a line: launch() says that no outcome was told.
   }

@@ -1,9 +1,8 @@
+#include <algorithm>
 #include <array>
-#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <echelon/launch/outcome.hpp>
@@ -35,15 +34,10 @@ Starter::~Starter() {
 
 int Starter::stop_requests() noexcept {
   if (line_ < 0) return counted_stop_signals();
-  char byte = 0;
-  ssize_t size = 0;
-  while (requests_ < 2 && (size = recv(line_, &byte, 1, MSG_DONTWAIT)) != 0) {
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return requests_;
-    if (size < 0) break;
-    ++requests_;
-  }
-  return requests_ = 2;  // it was said, or nobody is there any more who could
+  if (requests_ == 2) return requests_;
+  const LineRequests news = requests_on(line_);
+  // Where it is closed nobody is there any more who could ask.
+  return requests_ = news.is_closed ? 2 : std::min(2, requests_ + news.count);
 }
 
 void leave_stopping_to_rank_0() noexcept {

@@ -1,9 +1,20 @@
 #pragma once
 
+#include <csignal>
+
 namespace echelon::launch {
 
-/// From here on the signals that ask a program to end are counted instead. Those that are ignored stay so.
-void count_stop_signals() noexcept;
+/// Of the signals that ask a program to end: those that it does not ignore, or only those for which it has no handler
+/// of its own either.
+enum class TakeOver { all_but_ignored, defaults };
+
+void take_over_stop_signals(const struct sigaction& action, TakeOver which) noexcept;
+
+/// From here on these signals are counted instead. What nohup ignores stays ignored.
+void count_stop_signals(TakeOver which = TakeOver::all_but_ignored) noexcept;
+
+/// Those that are counted still have their default effect again.
+void release_stop_signals() noexcept;
 
 /// 0; 1: to stop; 2: to end at once, which is INT, TERM or USR2 after a first. Of HUP and USR1 schedulers and terminals
 /// send several, and `timeout` sends each signal twice in a row: these are one.
@@ -11,5 +22,9 @@ void count_stop_signals() noexcept;
 
 /// The last one that counted, or 0.
 [[nodiscard]] int last_stop_signal() noexcept;
+
+/// Can be read once a signal was counted, until it is cleared; -1 before count_stop_signals().
+[[nodiscard]] int stop_signals_descriptor() noexcept;
+void clear_stop_signals_descriptor() noexcept;
 
 }  // namespace echelon::launch

@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <deque>
 #include <mutex>
 #include <set>
@@ -58,7 +59,11 @@ struct OpenJob {
   std::unique_ptr<Function> here;
   std::unordered_map<std::uint64_t, OwnProcesses> own_processes;  // of the task that had any without a result
   std::uint64_t read = 0;
-  bool ended = false;
+  std::uint64_t done = 0;  // of those, well or not
+  bool ended = false;      // its input has
+  bool stopped = false;    // it gives out nothing more, as the run was asked to stop
+
+  [[nodiscard]] bool is_complete() const { return ended && done == read; }
 
   Block& block_of(std::uint64_t task) {
     return *std::prev(std::upper_bound(blocks.begin(), blocks.end(), task,
@@ -300,6 +305,7 @@ struct Crew::Impl {
   }
 
   bool look_once() {
+    if (session.stop_requested()) stop_jobs();
     if (!held.empty()) {
       std::erase_if(held, [&](farm::JobId id) {
         const auto found = jobs.find(id);
@@ -340,6 +346,7 @@ struct Crew::Impl {
     switch (from.get<ToMaster>()) {
       case ToMaster::results: take_results(worker, from); break;
       case ToMaster::books: books[worker] = from.get<measure::Books>(); break;
+      case ToMaster::leaves: break;
       case ToMaster::crashed: {
         const auto task = from.get<farm::Tasks>();
         take_crash(worker, task, from.get<Ended>());
@@ -380,6 +387,7 @@ struct Crew::Impl {
         s.compute += std::chrono::nanoseconds{head.ns};
         OpenJob& open = jobs.at(head.tasks.job);
         tasks_done += head.tasks.count;
+        open.done += head.tasks.count;
         if (open.job)
           deliver(*open.job, worker, head.tasks, body);  // first: it asks for attempts, which done() forgets
         master.done(worker, head.tasks, std::chrono::nanoseconds{head.ns});
@@ -412,8 +420,14 @@ struct Crew::Impl {
     const unsigned attempts = master.attempts(task.job, task.first);
     const auto verdict = master.failed(worker, task.job, task.first);
     if (verdict == farm::Master::Verdict::retry) return;
-    ++tasks_failed;
-    if (verdict == farm::Master::Verdict::final && open.job) {
+    // To the farm a job that was stopped is cancelled: what would be tried again is not done.
+    const bool is_tried_again = open.stopped && open.job && attempts <= open.job->options.retries;
+    const bool is_final = verdict == farm::Master::Verdict::final || (open.stopped && !is_tried_again);
+    if (!is_tried_again) {
+      ++tasks_failed;
+      ++open.done;
+    }
+    if (is_final && open.job) {
       open.job->error({task.first, worker, seen[static_cast<std::size_t>(worker)].host, std::move(type),
                        std::move(message), attempts});
     }
@@ -424,6 +438,9 @@ struct Crew::Impl {
     if (!master.is_finished(id)) return;
     const auto found = jobs.find(id);
     const std::shared_ptr<Job> job = found->second.job;
+    const bool complete = !found->second.stopped || found->second.is_complete();
+    const StoppedAt at{session.stop_signal(), found->second.done,
+                       found->second.ended ? found->second.read : (job ? job->options.tasks : std::nullopt)};
     for (std::size_t worker = 1; worker < found->second.has_function.size(); ++worker) {
       if (!found->second.has_function[worker] || !master.is_live(static_cast<int>(worker))) continue;
       out.put(ToWorker::forget);
@@ -432,7 +449,21 @@ struct Crew::Impl {
     }
     jobs.erase(found);
     master.close(id);
-    if (job) job->finished();
+    if (job) complete ? job->finished() : job->stopped(at);
+  }
+
+  /// The run was asked to stop: nothing of what may end early is given out any more.
+  void stop_jobs() {
+    std::vector<farm::JobId> stopped;
+    for (auto& [id, open] : jobs) {
+      if (open.stopped || !open.job || !open.job->stoppable) continue;
+      open.stopped = true;
+      stopped.push_back(id);
+    }
+    for (const farm::JobId id : stopped) {
+      master.cancel(id);  // what has begun still comes, and is delivered
+      close_if_finished(id);
+    }
   }
 
   void take(const comm::LivenessMonitor::News& news) {
@@ -444,10 +475,29 @@ struct Crew::Impl {
     }
     const auto& lost = std::get<comm::LivenessMonitor::Lost>(news);
     if (!master.is_live(lost.rank)) return;
+    if (lost.cause == comm::LivenessMonitor::Lost::Cause::gave_up) {
+      if (const auto death = comm::decode_death(lost.code); death.how == comm::Death::How::status) {
+        return take_exit(lost.rank, death.number);
+      }
+    }
     lose(lost.rank, link.death(lost));
   }
 
   std::vector<farm::JobId> jobs_on(int worker) const { return master.jobs_on(worker); }
+
+  /// A task has called exit() there: the run ends with it, once the program's thread is here.
+  void take_exit(int rank, int status) {
+    const std::vector<farm::JobId> touched = jobs_on(rank);
+    master.lost(rank);
+    link.lose(rank);
+    for (const farm::JobId id : touched) close_if_finished(id);
+    if (exit_status) return;
+    exit_status = status;
+    const std::string line =
+        fmt::format("echelon: a task called exit({}) on rank {} of {}; the run ends with that status\n", status, rank,
+                    seen[static_cast<std::size_t>(rank)].host);
+    std::fwrite(line.data(), 1, line.size(), stderr);
+  }
 
   void lose(int rank, const comm::Death& death) {
     const std::vector<farm::JobId> touched = jobs_on(rank);
@@ -496,6 +546,7 @@ struct Crew::Impl {
       const auto& gone = std::get<farm::GiveUp>(action);
       ++tasks_failed;
       OpenJob& open = jobs.at(gone.job);
+      ++open.done;
       if (open.job) {
         const bool known = gone.worker >= 0;
         const OwnProcesses own = open.own_processes[gone.task];
@@ -535,6 +586,7 @@ struct Crew::Impl {
     block.count = block.unfinished = count;
     const std::uint64_t bytes = block.bytes->size();
     open.read += count;
+    open.ended = ended;
     if (count > 0) open.blocks.push_back(std::move(block));
     master.read(read.job, count, ended, bytes);
     close_if_finished(read.job);
@@ -642,7 +694,8 @@ struct Crew::Impl {
   std::uint64_t tasks_failed = 0;
   std::uint64_t taken = 0;  // results out of windows
   bool has_left = false;
-  std::vector<farm::JobId> held;  // jobs whose input waits for the thread that reads it
+  std::optional<int> exit_status;  // of a worker whose task called exit()
+  std::vector<farm::JobId> held;   // jobs whose input waits for the thread that reads it
   std::vector<std::function<void()>> deferred;
   std::exception_ptr broken;  // after which nothing is done any more
 
@@ -665,6 +718,8 @@ Crew::Crew(const comm::Session& session, Nursery* nursery) : impl_{std::make_uni
 
 Crew::~Crew() = default;
 
+void Crew::end() { impl_.pointer.reset(); }
+
 farm::JobId Crew::submit(std::shared_ptr<Job> job, bool waits) {
   const CodeAddress type = encode(job->type);
   const Impl::Inside inside{*impl_, waits};
@@ -677,6 +732,7 @@ farm::JobId Crew::submit(std::shared_ptr<Job> job, bool waits) {
     open.reader = std::this_thread::get_id();
     open.job = std::move(job);
     if (is_empty) {  // for which no worker need be free
+      open.ended = true;
       impl_->master.read(id, 0, true);
       impl_->close_if_finished(id);
     }
@@ -723,6 +779,7 @@ bool Crew::wait(const std::function<bool()>& done, std::optional<Clock::time_poi
       }
     }
     bool any = impl_->look();
+    if (impl_->exit_status) inside.outside([&] { std::exit(*impl_->exit_status); });
     impl_->enter(any ? measure::Phase::communicate : measure::Phase::wait);
     any = impl_->run_deferred(inside) || any;
     if (!any && impl_->here_works) any = impl_->guarded([&] { return impl_->work_here(inside); });
@@ -859,23 +916,31 @@ void Crew::leave() {
   const Impl::Inside inside{*impl_};
   impl_->has_left = true;
   if (impl_->session.size() == 1) return;
-  std::vector<int> live;
+  std::set<int> busy;
   for (int rank = 1; rank < impl_->session.size(); ++rank) {
     if (!impl_->master.is_live(rank)) continue;
-    live.push_back(rank);
+    busy.insert(rank);
     impl_->out.put(ToWorker::leave);
     impl_->out.put(!impl_->session.lost().empty());
     impl_->link.mailbox().send(rank, impl_->out);
   }
-  impl_->link.say_goodbye();
   const auto limit = Clock::now() + leave_limit;
   while (!impl_->link.all_have_left(1ms)) {
-    while (impl_->link.mailbox().receive()) {
+    while (const auto message = impl_->link.mailbox().receive()) {
+      if (comm::Unpacker{message->body}.get<ToMaster>() == ToMaster::leaves) busy.erase(message->from);
     }
     if (Clock::now() < limit) continue;
-    for (const int rank : live) impl_->link.lose(rank);  // those that have left do not hear it
-    return;
+    for (const int rank : std::exchange(busy, {})) impl_->link.lose(rank);
   }
+  impl_->link.say_goodbye();
+}
+
+void Crew::abandon() { impl_->link.end_all(); }
+
+void Crew::follow_exit() {
+  std::optional<int> status;
+  locked([&] { status = impl_->exit_status; });
+  if (status) std::exit(*status);
 }
 
 // ---- the session's crew ----
@@ -883,6 +948,13 @@ void Crew::leave() {
 namespace {
 
 struct Assembled {
+  Assembled() = default;
+  ~Assembled() {
+    if (crew) crew->end();  // pools and results may live on
+  }
+  Assembled(const Assembled&) = delete;
+  Assembled& operator=(const Assembled&) = delete;
+
   std::shared_ptr<Crew> crew;      // on the master
   std::shared_ptr<Server> server;  // elsewhere
 };
@@ -908,5 +980,9 @@ void assemble(const comm::Session& session, Nursery* nursery) {
 }
 
 void serve(const comm::Session& session, Until until) { assembled(session).server->serve(until); }
+
+void tell_exit(const comm::Session& session, int status) {
+  if (Assembled& all = assembled(session); all.server) all.server->tell_exit(status);
+}
 
 }  // namespace echelon::pool::detail

@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <stdexcept>
 #include <string>
@@ -22,6 +23,13 @@ TaskError::TaskError(std::uint64_t task, int on_rank, std::string on_host, std::
                         attempts > 1 ? fmt::format(" after {} attempts", attempts) : "", type,
                         message.empty() ? "" : ": ", message)} {}
 
+std::string Stopped::text(const StoppedAt& where) {
+  const char* const name = where.signal == 0 ? nullptr : sigabbrev_np(where.signal);
+  const std::string of = where.tasks ? fmt::format(" of {}", *where.tasks) : "";
+  return fmt::format("stopped {}: {}{} tasks are done", name == nullptr ? "on request" : fmt::format("by {}", name),
+                     where.done, of);
+}
+
 Pool::Pool(const comm::Session& session, PoolOptions options)
     : session_{session}, options_{std::move(options)}, exceptions_at_start_{std::uncaught_exceptions()} {
   detail::assemble(session);
@@ -30,7 +38,7 @@ Pool::Pool(const comm::Session& session, PoolOptions options)
 }
 
 Pool::~Pool() {
-  if (!crew_) return;
+  if (!crew_ || crew_->is_over()) return;
   try {
     if (std::uncaught_exceptions() > exceptions_at_start_) {
       terminate();
@@ -70,6 +78,7 @@ void Pool::set_options(detail::Job& job, const TaskOptions& options) const {
   to.prefetch = options.prefetch ? options.prefetch : own.prefetch;
   to.retries = options.retries.value_or(own.retries.value_or(to.retries));
   to.crash_limit = options.crash_limit.value_or(own.crash_limit.value_or(to.crash_limit));
+  job.stoppable = options.stoppable.value_or(own.stoppable.value_or(true));
   to.isolated = options.isolate.value_or(own.isolate.value_or(false));
   if (to.isolated && !crew_->isolates()) {
     throw std::invalid_argument(

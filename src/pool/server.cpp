@@ -21,6 +21,14 @@ Server::Server(const comm::Session& session, Nursery* nursery)
   (void)comm::gather(session, measure::format_cpu_list(measure::affinity()));
 }
 
+Server::~Server() {
+  if (leaving_) link_.say_goodbye();
+}
+
+void Server::tell_exit(int status) {
+  if (!leaving_) link_.give_up(encode(comm::Death{comm::Death::How::status, status & 0xff}));
+}
+
 void Server::serve(Until until) {
   using measure::Phase;
   const auto has_ended = [&] { return leaving_ || (until == Until::pool_ends && pools_ended_ > 0); };
@@ -58,7 +66,14 @@ void Server::serve(Until until) {
   report();
   account_.clock.enter(Phase::wait);
   if (leaving_) {
-    link_.say_goodbye();
+    // Whatever this rank still has to do before it says goodbye, it is not busy with a task: the master waits for it.
+    comm::Packer leaves;
+    leaves.put(ToMaster::leaves);
+    link_.mailbox().send(0, leaves);
+    for (comm::Backoff until_sent; !link_.mailbox().has_sent_all(); until_sent.pause()) {
+      while (link_.mailbox().receive()) {
+      }
+    }
   } else {
     --pools_ended_;
   }

@@ -23,7 +23,13 @@ class Server {
   /// `nursery`: for tasks that run in a process of their own; nullptr: they run here.
   Server(const comm::Session& session, Nursery* nursery);
 
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
   void serve(Until until);
+  /// This rank ends because a task has called exit(); where the master has told it to leave, that is no news.
+  void tell_exit(int status);
 
  private:
   /// A chunk that was received, and what its tasks need.

@@ -13,7 +13,7 @@
 namespace echelon::pool::detail {
 
 enum class ToWorker : std::uint8_t { tasks, forget, books, pool_ended, leave };
-enum class ToMaster : std::uint8_t { results, books, crashed };  // the last: a farm::Tasks of one, and an Ended
+enum class ToMaster : std::uint8_t { results, books, crashed, leaves };  // crashed: a farm::Tasks of one, and an Ended
 
 /// Begins a message of tasks. After it: the function's bytes where it is carried, then the arguments.
 struct TasksHead {

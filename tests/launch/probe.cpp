@@ -245,6 +245,7 @@ int main(int argc, char** argv) {
                         .outlives_ranks = std::getenv("PROBE_FRAGILE") == nullptr,
                         .reads_input = std::getenv("PROBE_READS_INPUT") != nullptr,
                         .stops_by_itself = std::getenv("PROBE_STOPS_BY_ITSELF") != nullptr,
+                        .stops_without_reader = std::getenv("PROBE_STOPS_BY_ITSELF") != nullptr,
                         .program = {this_executable()}};
   if (const char* program = std::getenv("PROBE_PROGRAM")) request.program = {program};
   if (std::getenv("PROBE_IGNORES_CHILDREN") != nullptr) std::signal(SIGCHLD, SIG_IGN);

@@ -4,15 +4,18 @@
 
 namespace echelon::app {
 
-/// A whole program whose body runs on every rank, each with its own part: starts MPI, calls `body` on all ranks, and
-/// ends all of it when all have returned. Queues, pipes, locks, values and arrays are made in such a body, by all ranks
-/// in the same order.
+/// A whole program whose body runs on every rank, each with its own part: starts MPI and calls `body` on all ranks.
+/// Queues, pipes, locks, values and arrays are made in such a body, by all ranks in the same order.
 ///
-/// Returns the exit status for main(): the master's is what its body returns, 0 for a body of void; the other ranks' is
-/// 0. Where a body throws, that is told in a line, and the status is 2 for a UsageError, 4 for anything else; the other
-/// ranks that wait for it throw comm::RankLost, and end too.
+/// Returns on every rank, when the bodies of all have returned, so each goes on in main() with what it has, as after
+/// MPI_Finalize. What it returns is for main() to return: on the master what its body returned, 0 for a body of void;
+/// on the other ranks 0. Where a body throws, all ranks end within parallel(), after a line that tells it: with status 2
+/// for a UsageError, 75 for pool::Stopped, 4 for anything else. So they do where one calls exit() in its body, with that
+/// status.
 ///
-/// `program -n RANKS ...` starts the ranks itself, as for echelon::run.
+/// The run ends when the processes of all ranks have ended, with the first status that is not 0, from rank 0 on.
+///
+/// `program -n RANKS ...` starts the ranks itself, and requests to stop reach the master, as for echelon::run.
 [[nodiscard]] int run_parallel(int& argc, char**& argv, const Body& body);
 
 template <typename F>

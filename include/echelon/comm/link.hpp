@@ -34,6 +34,11 @@ class Link {
   void lose(int rank);
   [[nodiscard]] bool all_have_left(std::chrono::milliseconds limit) { return monitor_->wait_until_all_left(limit); }
 
+  /// On the master, by any thread: all other ranks end themselves at once, without a word.
+  void end_all();
+  /// On a worker: this rank ends for a reason of its own, which `code` tells the master (LivenessMonitor::Lost).
+  void give_up(std::uint64_t code);
+
   /// On all: who leaves from now on is not lost.
   void say_goodbye();
 

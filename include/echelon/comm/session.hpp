@@ -1,7 +1,10 @@
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <list>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <typeindex>
@@ -80,6 +83,19 @@ class Session {
   /// that was asked for goes first, and the session is still whole then.
   [[nodiscard]] std::shared_ptr<void>& kept(std::type_index type) const;
 
+  /// Someone wants the run to stop in good order: by INT, TERM, HUP, USR1 or USR2 to what started it or, without -n, to
+  /// the master (of echelon::run and echelon::parallel), or by request_stop(). It reaches the master alone; on other
+  /// ranks this is false. For hot loops.
+  [[nodiscard]] bool stop_requested() const noexcept { return stop_.stop_requested(); }
+  /// Calls this once, soon after such a request, on a thread of Echelon's own; where there was one already, at once. It
+  /// must not throw, nor wait for what the session's thread does.
+  void on_stop(std::function<void()> callback) const;
+  /// As such a signal; 0: on nobody's but the program's own behalf. Thread-safe, but not for signal handlers. Returns
+  /// when what on_stop() was given has run.
+  void request_stop(int signal = 0) const;
+  /// Behind the first request; 0 where there was none.
+  [[nodiscard]] int stop_signal() const noexcept { return stop_signal_.load(std::memory_order_relaxed); }
+
   /// As in "Open MPI 4.1.4".
   [[nodiscard]] static std::string library();
 
@@ -87,7 +103,12 @@ class Session {
   [[nodiscard]] const Impl& impl() const noexcept { return *impl_; }
 
  private:
+  using StopCallback = std::stop_callback<std::function<void()>>;
+
   std::unique_ptr<Impl> impl_;
+  mutable std::stop_source stop_;
+  mutable std::atomic<int> stop_signal_ = 0;
+  mutable std::list<StopCallback> on_stop_;
   mutable std::vector<int> lost_;
   mutable std::list<std::pair<std::type_index, std::shared_ptr<void>>> kept_;  // a list: references stay
 };

@@ -4,6 +4,7 @@
 #include <deque>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace echelon::farm {
 
@@ -32,6 +33,20 @@ class Delivery {
     slots_.pop_front();
     ++next_;
     return value;
+  }
+
+  /// Takes out what stands behind a task that is missing, in the order of tasks, and their numbers: take() would never
+  /// come to it where the missing one does not come any more.
+  [[nodiscard]] std::vector<std::pair<std::uint64_t, T>> take_behind_gap() {
+    std::vector<std::pair<std::uint64_t, T>> behind;
+    std::size_t at = 0;
+    while (at < slots_.size() && slots_[at]) ++at;
+    const std::size_t gap = at;
+    for (; at < slots_.size(); ++at) {
+      if (slots_[at]) behind.emplace_back(next_ + at, std::move(*slots_[at]));
+    }
+    slots_.resize(gap);
+    return behind;
   }
 
   /// Whether take() would give something.

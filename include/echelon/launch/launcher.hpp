@@ -17,9 +17,12 @@ struct LaunchRequest {
   bool outlives_ranks = false;
   bool reads_input = false;  ///< rank 0 is given this process's standard input
   /// Rank 0 ends the run where it is asked to: INT, TERM, HUP, USR1 and USR2 are requests to stop, which it gets from
-  /// class Starter, and takes its time. Another INT, TERM or USR2 asks it to end at once, and ends the run where it
-  /// tells no outcome within 5 s. mpirun gets no signals from a terminal. Needs outlives_ranks.
+  /// class Starter or StopRequests, and takes its time. Another INT, TERM or USR2 asks it to end at once, and ends the
+  /// run where it tells no outcome within 5 s. mpirun gets no signals from a terminal. Needs outlives_ranks.
   bool stops_by_itself = false;
+  /// That nobody reads its standard output any more is a request to stop, too, rather than the end. Needs
+  /// stops_by_itself.
+  bool stops_without_reader = false;
   Launcher launcher = {};            ///< mpirun or automatic where the run outlives ranks
   bool bind = true;                  ///< ranks to CPUs of their own; without, each may use all, but in an allocation
   std::vector<std::string> program;  ///< a command and its arguments

@@ -70,7 +70,9 @@ class AsyncResult {
   decltype(auto) get() && {
     wait();
     rethrow();
-    if (promise_->had_callbacks && !promise_->crew.expired()) crew()->finish_callbacks();  // they look at the value
+    if (const auto last = promise_->crew.lock(); promise_->had_callbacks && last && !last->is_over()) {
+      last->finish_callbacks();  // they look at the value
+    }
     if constexpr (!std::is_void_v<T>) return detail::Kept<T>(std::move(*promise_->value));
   }
   /// The same, but throws TimeoutError where the result does not come in time; the task goes on.
@@ -116,7 +118,8 @@ class AsyncResult {
     return crew;
   }
   [[nodiscard]] bool wait_until(std::optional<detail::Clock::time_point> limit) const {
-    if (promise_->crew.expired() && promise_->is_ready()) return true;
+    const auto last = promise_->crew.lock();
+    if ((!last || last->is_over()) && promise_->is_ready()) return true;
     return crew()->wait([&] { return promise_->is_ready(); }, limit);
   }
   void rethrow() const {

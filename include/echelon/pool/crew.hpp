@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <vector>
 
 #include <echelon/comm/packing.hpp>
@@ -33,6 +34,7 @@ class Job {
   comm::Packer function;
   std::optional<std::size_t> argument_size;  // where all are alike
   farm::JobOptions options;
+  bool stoppable = true;        // a request to stop the run ends it early
   bool reads_anywhere = false;  // read() may be called by any thread, not only by the one that waits for the results
 
   /// Packs up to `count` more tasks' arguments, each ended by a call of `task`, and returns whether that was all.
@@ -42,6 +44,8 @@ class Job {
   virtual void error(TaskError error) = 0;
   /// Every task has its result.
   virtual void finished() {}
+  /// Not every one has, and none gets it any more, as the run was asked to stop.
+  virtual void stopped(const StoppedAt& at) = 0;
   /// It was cancelled instead.
   virtual void cancelled() {}
 };
@@ -88,12 +92,28 @@ class Crew {
   [[nodiscard]] measure::Record report();
   /// A pool has ended: each worker returns from one serve(session, Until::pool_ends).
   void end_pool();
-  /// Tells the workers to leave, and waits a little for them; those that stay are ended.
+  /// Tells the workers to leave, and waits for them; those that are still in a task after a while are ended.
   void leave();
+  /// Ends the workers, whatever they are busy with and whatever this rank does in the crew meanwhile.
+  void abandon();
+  /// Ends this process where a task has ended its own by exit(), with the same status.
+  void follow_exit();
+  /// With its session, after which all of the above throw std::logic_error.
+  void end();
+  [[nodiscard]] bool is_over() const noexcept { return !impl_.pointer; }
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  /// As the pointer, but says what is wrong where that is empty.
+  struct Owned {
+    std::unique_ptr<Impl> pointer;
+    Impl& operator*() const {
+      if (!pointer) throw std::logic_error("the session of this pool has ended; use the pool and its results before");
+      return *pointer;
+    }
+    Impl* operator->() const { return &**this; }
+  };
+  Owned impl_;
 };
 
 /// The crew of a session's master; nullptr on the other ranks.
@@ -104,5 +124,7 @@ void assemble(const comm::Session& session, Nursery* nursery = nullptr);
 /// Runs tasks until the master leaves, or also until one of its pools has ended. On the workers, after assemble().
 enum class Until { master_leaves, pool_ends };
 void serve(const comm::Session& session, Until until);
+/// On a worker: a task has called exit(), and this process is about to end. Tells the master.
+void tell_exit(const comm::Session& session, int status);
 
 }  // namespace echelon::pool::detail

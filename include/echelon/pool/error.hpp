@@ -2,8 +2,15 @@
 
 #include <cstdint>
 #include <exception>
+#include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
+#include <typeindex>
+#include <utility>
+#include <variant>
+#include <vector>
 
 namespace echelon::pool {
 
@@ -37,6 +44,45 @@ class WorkersLost : public std::runtime_error {
 class TimeoutError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+};
+
+/// How far a call had come when the run was asked to stop.
+struct StoppedAt {
+  int signal = 0;                                     ///< by which it was asked; 0: by request_stop()
+  std::uint64_t done = 0;                             ///< tasks that ended, well or not
+  std::optional<std::uint64_t> tasks = std::nullopt;  ///< of the call, where that is known
+};
+
+/// The run was asked to stop (Session::stop_requested()), and a call ended before all of its tasks were done. A copy
+/// has the same results.
+class Stopped : public std::runtime_error {
+ public:
+  template <typename Value>
+  Stopped(const StoppedAt& where, std::vector<std::optional<Value>> results, std::vector<TaskError> failed)
+      : std::runtime_error{text(where)},
+        at{where},
+        errors{std::move(failed)},
+        results_{std::make_shared<std::vector<std::optional<Value>>>(std::move(results))},
+        type_{typeid(Value)} {}
+
+  StoppedAt at;
+  std::vector<TaskError> errors;  ///< of the tasks that failed
+
+  /// The results that are there, each in the place of its task; of imap and imap_unordered those that could not be
+  /// given in their place any more. R is what the task returns, and std::monostate of one that returns nothing; another
+  /// one is std::logic_error.
+  template <typename R>
+  [[nodiscard]] auto& results() const {
+    using Value = std::conditional_t<std::is_void_v<R>, std::monostate, std::remove_cvref_t<R>>;
+    if (type_ != typeid(Value)) throw std::logic_error("Stopped::results<R>: R is not what the task returns");
+    return *static_cast<std::vector<std::optional<Value>>*>(results_.get());
+  }
+
+ private:
+  static std::string text(const StoppedAt& where);
+
+  std::shared_ptr<void> results_;
+  std::type_index type_;
 };
 
 }  // namespace echelon::pool

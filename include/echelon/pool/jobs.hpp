@@ -116,12 +116,15 @@ class Collector {
   using Value = Kept<R>;
 
   void expect(std::optional<std::uint64_t> tasks) {
-    if (tasks) values_.reserve(*tasks);
+    if (!tasks) return;
+    values_.reserve(*tasks);
+    there_.reserve(*tasks);
   }
 
   /// As Job::results.
   void results(std::uint64_t first, std::uint64_t count, std::uint64_t& done, comm::Unpacker& from) {
-    if (values_.size() < first + count) values_.resize(first + count);
+    if (values_.size() < first + count) resize(first + count);
+    std::fill_n(there_.begin() + static_cast<std::ptrdiff_t>(first), count, true);
     if constexpr (bulk) {
       const auto bytes = from.bytes(count * sizeof(Value));
       std::memcpy(values_.data() + first, bytes.data(), bytes.size());
@@ -130,7 +133,7 @@ class Collector {
     }
   }
   void error(TaskError error) {
-    if (values_.size() <= error.index) values_.resize(error.index + 1);
+    if (values_.size() <= error.index) resize(error.index + 1);
     errors_.insert_or_assign(error.index, std::move(error));
   }
 
@@ -161,11 +164,34 @@ class Collector {
     return all;
   }
 
+  /// What there is; the rest is not to be had any more.
+  [[nodiscard]] Stopped stopped(const StoppedAt& at) {
+    std::vector<std::optional<Value>> all;
+    all.resize(std::max<std::uint64_t>(values_.size(), at.tasks.value_or(0)));
+    for (std::uint64_t i = 0; i < values_.size(); ++i) {
+      if (!there_[i] || errors_.contains(i)) continue;
+      if constexpr (direct) {
+        all[i].emplace(std::move(values_[i]));
+      } else {
+        all[i] = std::move(values_[i]);
+      }
+    }
+    std::vector<TaskError> errors;
+    for (auto& [index, error] : errors_) errors.push_back(std::move(error));
+    return {at, std::move(all), std::move(errors)};
+  }
+
  private:
+  void resize(std::uint64_t tasks) {
+    values_.resize(tasks);
+    there_.resize(tasks);
+  }
+
   static constexpr bool direct = std::is_default_constructible_v<Value>;
   static constexpr bool bulk = !std::is_void_v<R> && direct && comm::detail::as_it_lies<Value> &&
                                !std::is_empty_v<Value> && !std::is_same_v<Value, bool>;
   std::vector<std::conditional_t<direct, Value, std::optional<Value>>> values_;
+  std::vector<bool> there_;  // but for what stands in errors_
   std::map<std::uint64_t, TaskError> errors_;
 };
 
@@ -185,10 +211,15 @@ class MapJob : public Job {
   }
   void error(TaskError error) override { collector.error(std::move(error)); }
   void finished() override { is_finished = true; }
+  void stopped(const StoppedAt& at) override {
+    is_finished = true;
+    stopped_at = at;
+  }
 
   Input<Range, A> input;
   Collector<R> collector;
   bool is_finished = false;
+  std::optional<StoppedAt> stopped_at;
 };
 
 /// The same for map_async: the input was packed beforehand, and the end is told to a promise.
@@ -239,6 +270,10 @@ class AsyncMapJob : public Job {
     }
     Promise<std::vector<Kept<R>>>::tell(promise_);
   }
+  void stopped(const StoppedAt& at) override {
+    promise_->error = std::make_exception_ptr(collector_.stopped(at));
+    Promise<std::vector<Kept<R>>>::tell(promise_);
+  }
   void cancelled() override { Promise<std::vector<Kept<R>>>::cancel(promise_); }
 
  private:
@@ -273,6 +308,10 @@ class ApplyJob : public Job {
   }
   void error(TaskError error) override { promise_->error = std::make_exception_ptr(std::move(error)); }
   void finished() override { Promise<R>::tell(promise_); }
+  void stopped(const StoppedAt& at) override {
+    promise_->error = std::make_exception_ptr(Stopped{at, std::vector<std::optional<Kept<R>>>(1), {}});
+    Promise<R>::tell(promise_);
+  }
   void cancelled() override { Promise<R>::cancel(promise_); }
 
  private:
@@ -305,6 +344,21 @@ class ImapJob : public Job {
     delivery.put(index, std::move(error));
   }
   void finished() override { is_finished = true; }
+  /// What stands behind a task that is missing cannot be given in its place: the exception has it.
+  void stopped(const StoppedAt& at) override {
+    is_finished = true;
+    std::vector<std::optional<Value>> behind;
+    std::vector<TaskError> errors;
+    for (auto& [task, outcome] : delivery.take_behind_gap()) {
+      if (!outcome) {
+        errors.push_back(outcome.error());
+        continue;
+      }
+      behind.resize(task + 1);
+      behind[task].emplace(std::move(outcome.value()));
+    }
+    if (!input.error) input.error = std::make_exception_ptr(Stopped{at, std::move(behind), std::move(errors)});
+  }
   void cancelled() override {
     is_finished = true;
     input.error = std::make_exception_ptr(terminated());

@@ -20,6 +20,8 @@ struct TaskOptions {
                                                               ///< crashes kills no worker; 1 ms a task [no]
   std::optional<std::uint64_t> window = std::nullopt;         ///< imap: tasks that are read but whose results were
                                                               ///< not taken [4096, and fewer where they are large]
+  std::optional<bool> stoppable = std::nullopt;               ///< a request to stop the run ends the call early, which
+                                                              ///< then throws Stopped [true]
 };
 
 struct PoolOptions {

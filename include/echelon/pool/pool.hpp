@@ -47,6 +47,9 @@ namespace echelon::pool {
 /// - A dead worker is never waited for; what a callback throws is thrown by join(), and stops nothing.
 /// - The destructor waits for what was submitted, as losing it silently helps nobody; when an exception leaves the
 ///   pool's scope it terminates instead.
+/// - A run that is asked to stop (Session::stop_requested()) gives out no task any more: what has begun ends, what has
+///   not is given back, and the call throws Stopped with the results that are there. get() does so, and imap once it
+///   has given them. Not where TaskOptions::stoppable is false.
 /// - terminate() ends no task that runs: a rank cannot be started again. What it returns is dropped.
 /// - An object that is a function is copied to each worker once a call, and keeps its state from task to task there.
 /// - There is no initializer and no maxtasksperchild: static variables of a worker live as long as its rank.
@@ -151,6 +154,7 @@ class Pool {
     set_options(*job, options);
     run(job, [waited = job.get()] { return waited->is_finished; });
     if (job->input.error) std::rethrow_exception(job->input.error);
+    if (job->stopped_at) throw job->collector.stopped(*job->stopped_at);
     return std::move(job->collector);
   }
 
