@@ -35,14 +35,20 @@ using base::ExitCode;
   session.leave(why.code);
 }
 
-/// This rank's body has failed. Where the master fails as well, as all do over a wrong option, it alone says why.
-[[noreturn]] void fail(const comm::Session& session, comm::Roster& roster, ExitCode code, const std::string& what) {
-  if (session.is_master()) end(session, roster, {session.rank(), code}, what);
-  constexpr std::chrono::seconds longest{1};  // how much later the master may fail for that
+/// Leaves where another rank says why the run ends, within so long.
+void await_end(const comm::Session& session, comm::Roster& roster, std::chrono::seconds longest) {
   const auto until = std::chrono::steady_clock::now() + longest;
   for (comm::Backoff backoff; std::chrono::steady_clock::now() < until; backoff.pause()) {
     if (const auto why = roster.end()) leave(session, roster, *why);
   }
+}
+
+/// This rank's body has failed. Of several that do, one says why: the master where it fails as well, as all do over a
+/// wrong option.
+[[noreturn]] void fail(const comm::Session& session, comm::Roster& roster, ExitCode code, const std::string& what) {
+  if (!session.is_master()) await_end(session, roster, std::chrono::seconds{1});  // in which the master may fail, too
+  if (!roster.claim_end()) await_end(session, roster, std::chrono::seconds{3});
+  if (session.is_master()) end(session, roster, {session.rank(), code}, what);
   const std::string place =
       "rank " + std::to_string(session.rank()) + " on " + comm::Nodes::of(session).host(session.rank()) + ": ";
   end(session, roster, {session.rank(), code}, place + what);
@@ -78,7 +84,7 @@ int run_parallel(int& argc, char**& argv, const Body& body) {
   int code = 0;
   try {
     code = body(*session);
-    session->barrier();  // nobody ends before all have: who is lost until here is missed
+    roster->leave();  // nobody ends before all have: who is lost until here is missed
   } catch (const comm::RankLost& e) {
     lose(*session, *roster, e);
   } catch (const base::UsageError& e) {

@@ -122,23 +122,30 @@ void check(int mpi_result, const char* call) {
   throw std::runtime_error(std::string{call} + ": " + text.data());
 }
 
-void wait(const Session::Impl& session, MPI_Request& request) {
-  Backoff backoff;
-  for (int done = 0;;) {
-    check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-    if (done != 0) return;
+void wait_until(const Session::Impl& session, std::uint64_t number, const std::function<bool()>& done) {
+  for (Backoff backoff; !done(); backoff.pause()) {
     if (session.serve()) backoff = {};  // who has asked will soon ask again
     if (session.check_ranks) session.check_ranks();
-    backoff.pause();
+    (void)settle(session);
+    if (session.check_left) session.check_left(number);
   }
+}
+
+void wait(const Session::Impl& session, MPI_Request& request, std::uint64_t number) {
+  wait_until(session, number, [&] {
+    int done = 0;
+    check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+    return done != 0;
+  });
 }
 
 boost::mpi::communicator duplicate(const Session::Impl& session) {
   // What a rank that throws leaves behind is written to when the others come.
+  const std::uint64_t number = enter(session);
   auto* copy = new MPI_Comm{MPI_COMM_NULL};
   MPI_Request request = MPI_REQUEST_NULL;
   check(MPI_Comm_idup(session.world, copy, &request), "MPI_Comm_idup");
-  wait(session, request);
+  wait(session, request, number);
   const boost::mpi::communicator taken{*copy, boost::mpi::comm_take_ownership};
   delete copy;
   return taken;
@@ -174,6 +181,7 @@ Session::Session(int& argc, char**& argv) {
   impl_ = std::make_unique<Impl>(Impl{.world = {MPI_COMM_WORLD, boost::mpi::comm_duplicate},
                                       .services = {},
                                       .check_ranks = {},
+                                      .check_left = {},
                                       .attached = false,
                                       .serialized = provided >= MPI_THREAD_SERIALIZED,
                                       .concurrent = provided >= MPI_THREAD_MULTIPLE});
@@ -191,6 +199,7 @@ Session::Session(const boost::mpi::communicator& ranks) {
       std::make_unique<Impl>(Impl{.world = {ranks, boost::mpi::comm_duplicate},
                                   .services = {},
                                   .check_ranks = {},
+                                  .check_left = {},
                                   .attached = true,
                                   // Nobody keeps the program's own calls of MPI apart from those of a second thread.
                                   .serialized = provided >= MPI_THREAD_MULTIPLE,
@@ -229,10 +238,18 @@ int Session::size() const noexcept { return impl_->world.size(); }
 base::Traffic Session::between_nodes() const noexcept { return impl_->traffic->total(); }
 
 void Session::barrier() const {
-  MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Ibarrier(impl_->world, &request), "MPI_Ibarrier");
-  wait(*impl_, request);
+  const Call outermost = impl_->calls.outermost;
+  agree(*impl_, outermost == Call::none ? Call::barrier : outermost);
 }
+
+void Session::check_calls() const {
+  if (impl_->calls.open.empty() || settle(*impl_)) return;
+  if (impl_->check_left) impl_->check_left(impl_->calls.open.front()->number);
+}
+
+void Session::end_collectives(std::string why) const { impl_->calls.forbidden = std::move(why); }
+
+bool Session::has_collectives() const noexcept { return impl_->calls.forbidden.empty(); }
 
 void Session::progress() const {
   int ignored = 0;

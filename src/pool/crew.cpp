@@ -13,6 +13,7 @@
 
 #include <echelon/analysis/assemble.hpp>
 #include <echelon/comm/backoff.hpp>
+#include <echelon/comm/collective.hpp>
 #include <echelon/comm/collectives.hpp>
 #include <echelon/comm/link.hpp>
 #include <echelon/measure/account.hpp>
@@ -653,6 +654,7 @@ bool Crew::wait(const std::function<bool()>& done, std::optional<Clock::time_poi
     if (any) {
       backoff = {};
     } else if (!late) {
+      impl_->session.check_calls();  // or workers may never serve
       if (impl_->nobody_is_left()) {
         throw WorkersLost(
             fmt::format("all {} workers are lost; what is unfinished stays so", impl_->session.size() - 1));
@@ -814,7 +816,12 @@ std::shared_ptr<Crew> crew(const comm::Session& session) { return assembled(sess
 
 void assemble(const comm::Session& session) {
   Assembled& all = assembled(session);
-  if (all.crew || all.server) return;
+  if (all.crew || all.server) {
+    // It must not wait: workers may be serving another pool meanwhile.
+    if (session.has_collectives()) comm::Collective::begin(session, comm::Call::pool);
+    return;
+  }
+  const comm::Collective call{session, comm::Call::pool};
   if (session.is_master()) {
     all.crew = std::make_shared<Crew>(session);
   } else {

@@ -30,7 +30,10 @@ Pool::Pool(const comm::Session& session, PoolOptions options)
 }
 
 Pool::~Pool() {
-  if (!crew_) return;
+  if (!crew_) {
+    serve_to_the_end();
+    return;
+  }
   try {
     if (std::uncaught_exceptions() > exceptions_at_start_) {
       terminate();
@@ -54,7 +57,17 @@ Pool::~Pool() {
 
 void Pool::serve() {
   if (crew_) throw std::logic_error("Pool::serve() is for the workers; this is the master");
-  detail::serve(session_, detail::Until::pool_ends);
+  if (!std::exchange(served_, true)) detail::serve(session_, detail::Until::pool_ends);
+}
+
+/// A worker that has not called serve() does so now, or the master would wait for it.
+void Pool::serve_to_the_end() noexcept {
+  if (!session_.has_collectives() || std::uncaught_exceptions() > exceptions_at_start_) return;
+  try {
+    serve();
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "echelon: at the end of a pool: %s\n", e.what());
+  }
 }
 
 void Pool::check_open() const {

@@ -37,7 +37,7 @@ class Queue {
   /// Collective; every rank says what it will do. Throws base::UsageError on all ranks where the capacity is 0, or no
   /// rank produces or none consumes.
   Queue(const comm::Session& session, Role role, QueueOptions options = {})
-      : channel_{session, role, {options.capacity, detail::typical_bytes<T>, "queue", false}} {}
+      : channel_{session, role, {options.capacity, detail::typical_bytes<T>, "queue", comm::Call::queue, false}} {}
 
   /// Waits while the queue is full. Throws Closed where no consumer is left.
   void put(const T& item) { (void)put_until(item, std::nullopt); }
