@@ -33,7 +33,18 @@ namespace echelon::comm {
 ///   gave_up(code) ->         my closing is a loss, and this is why
 ///                 <- end     the process is to end at once
 struct Frame {
-  enum class Kind : std::uint32_t { hello = 1, welcome, ready, heartbeat, request, answer, goodbye, end, gave_up, word };
+  enum class Kind : std::uint32_t {
+    hello = 1,
+    welcome,
+    ready,
+    heartbeat,
+    request,
+    answer,
+    goodbye,
+    end,
+    gave_up,
+    word
+  };
 
   Kind kind{};
   std::int32_t rank = 0;                   ///< of hello

@@ -40,7 +40,8 @@ std::uint64_t take_bits(std::uint64_t& word, unsigned bits) {
 std::uint64_t encode_notice(const Notice& notice) {
   std::uint64_t rest = notice.count;
   if (notice.why) {
-    rest = (static_cast<std::uint64_t>(notice.why->rank) + 1) << code_bits | static_cast<std::uint64_t>(notice.why->code);
+    rest =
+        (static_cast<std::uint64_t>(notice.why->rank) + 1) << code_bits | static_cast<std::uint64_t>(notice.why->code);
   }
   return (rest << rank_bits | static_cast<std::uint64_t>(notice.rank)) << kind_bits |
          static_cast<std::uint64_t>(notice.kind);
@@ -82,6 +83,10 @@ Roster& Roster::of(const Session& session, std::optional<std::chrono::seconds> l
     kept = roster;
   }
   return *static_cast<Roster*>(kept.get());
+}
+
+const Roster* Roster::known(const Session& session) {
+  return static_cast<const Roster*>(session.kept(typeid(Roster)).get());
 }
 
 Roster::Roster(const Session& session)
@@ -200,9 +205,8 @@ void Roster::check_left(std::uint64_t number) const {
     const std::lock_guard lock{mutex_};
     left = first_to_leave_;
   }
-  session.calls.misuse = place(session, session_.rank()) + " waits in " + name(call) + ", which " +
-                         place(session, left) +
-                         " never calls: it has come to its end already; all ranks make such calls, in the same order";
+  session.calls.misuse = std::string{name(call)} + " waits for " + place(session, left) +
+                         ", which has come to its end without that: all ranks make such calls, in the same order";
   throw std::logic_error(calls.misuse);
 }
 
@@ -237,6 +241,13 @@ std::optional<Roster::End> Roster::end() const {
 std::vector<int> Roster::lost() const {
   const std::lock_guard lock{mutex_};
   return order_;
+}
+
+bool Roster::is_ending() const {
+  constexpr std::chrono::seconds longest{2};
+  const auto until = std::chrono::steady_clock::now() + longest;
+  for (Backoff backoff; !end() && !is_master_lost() && std::chrono::steady_clock::now() < until;) backoff.pause();
+  return end().has_value();
 }
 
 int Roster::first_left() const noexcept {

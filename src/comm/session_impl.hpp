@@ -57,8 +57,8 @@ bool share_loopback(const Session& session);
 /// A collective operation begins: its number, from 1. Throws std::logic_error where there are none.
 std::uint64_t enter(const Session::Impl& session, Call call = Call::none);
 
-/// Waits by Backoff until it is `done`, and serves meanwhile. Throws what `check_ranks` and `check_left` throw; `number`
-/// is that of the collective operation that is waited for, 0 where it is none.
+/// Waits by Backoff until it is `done`, and serves meanwhile. Throws what `check_ranks` and `check_left` throw;
+/// `number` is that of the collective operation that is waited for, 0 where it is none.
 void wait_until(const Session::Impl& session, std::uint64_t number, const std::function<bool()>& done);
 /// The same until the request is done.
 void wait(const Session::Impl& session, MPI_Request& request, std::uint64_t number);

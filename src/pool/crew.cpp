@@ -16,6 +16,7 @@
 #include <echelon/comm/collective.hpp>
 #include <echelon/comm/collectives.hpp>
 #include <echelon/comm/link.hpp>
+#include <echelon/comm/roster.hpp>
 #include <echelon/measure/account.hpp>
 #include <echelon/measure/machine.hpp>
 #include <echelon/pool/crew.hpp>
@@ -406,6 +407,10 @@ struct Crew::Impl {
   std::vector<farm::JobId> jobs_on(int worker) const { return master.jobs_on(worker); }
 
   void lose(int rank, std::string_view how) {
+    // Where a rank has said why it ends, so does the run, and no more is said.
+    if (const auto* roster = comm::Roster::known(session); roster != nullptr && roster->end()) {
+      throw roster->error(rank, "the run ends with it");
+    }
     const std::vector<farm::JobId> touched = jobs_on(rank);
     const std::uint64_t tasks = master.leased(rank);
     master.lost(rank);

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <echelon/comm/roster.hpp>
 #include <echelon/pool/pool.hpp>
 
 namespace echelon::pool {
@@ -41,6 +42,7 @@ Pool::~Pool() {
       close();
       join();
     }
+  } catch (const comm::RankLost&) {  // which is told already
   } catch (const std::exception& e) {
     std::fprintf(stderr, "echelon: at the end of a pool: %s\n", e.what());
   } catch (...) {
@@ -65,6 +67,7 @@ void Pool::serve_to_the_end() noexcept {
   if (!session_.has_collectives() || std::uncaught_exceptions() > exceptions_at_start_) return;
   try {
     serve();
+  } catch (const std::logic_error&) {  // a wrong call, which the next one on all ranks throws again
   } catch (const std::exception& e) {
     std::fprintf(stderr, "echelon: at the end of a pool: %s\n", e.what());
   }

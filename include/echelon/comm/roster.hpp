@@ -32,6 +32,9 @@ class Roster {
   /// long the others are waited for, as nobody watches over them yet; throws std::runtime_error then.
   static Roster& of(const Session& session, std::optional<std::chrono::seconds> limit = std::nullopt);
 
+  /// nullptr where there is none. Not collective.
+  static const Roster* known(const Session& session);
+
   explicit Roster(const Session& session);
   /// Who leaves here is not lost to the others.
   ~Roster();
@@ -62,6 +65,8 @@ class Roster {
   /// This rank leaves because of an error that it has told. The other ranks' roster loses it, and knows why.
   void give_up(End why);
   [[nodiscard]] std::optional<End> end() const;
+  /// The master is gone: because of such an error? Waits until that is known. On any thread.
+  [[nodiscard]] bool is_ending() const;
   /// Of all ranks that fail and call this before they say why, one is to: true for that one, which may take some
   /// seconds.
   [[nodiscard]] bool claim_end();

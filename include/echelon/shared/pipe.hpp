@@ -25,8 +25,12 @@ class Pipe {
   /// Collective over all ranks of the session, of which `one` and `other` have an end. Throws base::UsageError where
   /// these are not two ranks, or the capacity is 0.
   Pipe(const comm::Session& session, int one, int other, PipeOptions options = {})
-      : there_{session, role(session, one, other), {options.capacity, detail::typical_bytes<T>, "pipe", comm::Call::pipe, true}},
-        back_{session, role(session, other, one), {options.capacity, detail::typical_bytes<T>, "pipe", comm::Call::pipe, true}},
+      : there_{session,
+               role(session, one, other),
+               {options.capacity, detail::typical_bytes<T>, "pipe", comm::Call::pipe, true}},
+        back_{session,
+              role(session, other, one),
+              {options.capacity, detail::typical_bytes<T>, "pipe", comm::Call::pipe, true}},
         out_{session.rank() == one ? there_ : back_},
         in_{session.rank() == one ? back_ : there_} {}
 
