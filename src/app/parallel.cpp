@@ -83,14 +83,14 @@ int run_parallel(int& argc, char**& argv, const Body& body) {
   }
   int code = 0;
   try {
-    code = body(*session);
+    code = call(body, *session);
     roster->leave();  // nobody ends before all have: who is lost until here is missed
   } catch (const comm::RankLost& e) {
     lose(*session, *roster, e);
   } catch (const base::UsageError& e) {
-    fail(*session, *roster, ExitCode::usage, e.what());
+    fail(*session, *roster, ExitCode::usage, text_of(e));
   } catch (const std::exception& e) {
-    fail(*session, *roster, ExitCode::broken, e.what());
+    fail(*session, *roster, ExitCode::broken, text_of(e));
   } catch (...) {
     fail(*session, *roster, ExitCode::broken, "the program threw something that is not a std::exception");
   }

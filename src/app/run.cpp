@@ -16,13 +16,13 @@ using base::ExitCode;
 
 int run_on_master(comm::Session& session, const Body& body) {
   try {
-    return body(session);
+    return call(body, session);
   } catch (const pool::TaskError& e) {
     return tell(ExitCode::tasks_failed, e.what());
   } catch (const base::UsageError& e) {
-    return tell(ExitCode::usage, e.what());
+    return tell(ExitCode::usage, text_of(e));
   } catch (const std::exception& e) {
-    return tell(ExitCode::broken, e.what());
+    return tell(ExitCode::broken, text_of(e));
   } catch (...) {
     return tell(ExitCode::broken, "the program threw something that is not a std::exception");
   }

@@ -10,6 +10,7 @@
 
 #include <unistd.h>
 
+#include <echelon/base/forked_child.hpp>
 #include <echelon/comm/backoff.hpp>
 #include <echelon/comm/collectives.hpp>
 #include <echelon/comm/liveness.hpp>
@@ -123,6 +124,7 @@ void check(int mpi_result, const char* call) {
 }
 
 void wait_until(const Session::Impl& session, std::uint64_t number, const std::function<bool()>& done) {
+  base::end_forked_child();
   for (Backoff backoff; !done(); backoff.pause()) {
     if (session.serve()) backoff = {};  // who has asked will soon ask again
     if (session.check_ranks) session.check_ranks();
@@ -159,6 +161,7 @@ bool share_loopback(const Session& session) {
 }
 
 Session::Session(int& argc, char**& argv) {
+  base::know_forked_children();
   // MPI would end the program, with less to say.
   if (mpi_has_started()) {
     throw std::logic_error("this program has started MPI itself: make the session by echelon::comm::attach");
@@ -189,6 +192,7 @@ Session::Session(int& argc, char**& argv) {
 }
 
 Session::Session(const boost::mpi::communicator& ranks) {
+  base::know_forked_children();
   if (!mpi_has_started()) throw std::logic_error("echelon::comm::attach comes after MPI_Init");
   if (static_cast<MPI_Comm>(ranks) == MPI_COMM_NULL) {
     throw std::invalid_argument("echelon::comm::attach: MPI_COMM_NULL has no ranks");

@@ -44,7 +44,7 @@ Pool::~Pool() {
     }
   } catch (const comm::RankLost&) {  // which is told already
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "echelon: at the end of a pool: %s\n", e.what());
+    std::fprintf(stderr, "echelon: at the end of a pool: %s\n", base::what_of(e));
   } catch (...) {
     std::fprintf(stderr, "echelon: at the end of a pool: something was thrown that is not a std::exception\n");
   }
@@ -69,7 +69,7 @@ void Pool::serve_to_the_end() noexcept {
     serve();
   } catch (const std::logic_error&) {  // a wrong call, which the next one on all ranks throws again
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "echelon: at the end of a pool: %s\n", e.what());
+    std::fprintf(stderr, "echelon: at the end of a pool: %s\n", base::what_of(e));
   }
 }
 

@@ -12,6 +12,9 @@ namespace echelon::app {
 /// 0. Where a body throws, that is told in a line, and the status is 2 for a UsageError, 4 for anything else; the other
 /// ranks that wait for it throw comm::RankLost, and end too.
 ///
+/// A rank that waits in a call of all ranks for one that makes another, or has left its body, throws std::logic_error
+/// that names both (see comm::Collective).
+///
 /// `program -n RANKS ...` starts the ranks itself, as for echelon::run.
 [[nodiscard]] int run_parallel(int& argc, char**& argv, const Body& body);
 

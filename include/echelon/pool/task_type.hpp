@@ -12,6 +12,7 @@
 #include <utility>
 #include <variant>
 
+#include <echelon/base/forked_child.hpp>
 #include <echelon/comm/packing.hpp>
 
 /// How a function and its arguments become bytes, and tasks on another rank.
@@ -169,6 +170,7 @@ void run_one(F& function, comm::Unpacker& argument, comm::Packer& result) {
   } else {
     pack_sized<Kept<R>>(result, detail::invoke<call>(function, argument.get<A>()));
   }
+  base::end_forked_child();
 }
 
 template <Call call, typename F, typename A>
