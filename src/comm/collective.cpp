@@ -9,17 +9,17 @@
 namespace echelon::comm {
 namespace {
 
-constexpr unsigned rank_bits = 32;
+constexpr unsigned bits_of_rank = 32;
 
-std::int64_t encode(Call call, int rank) { return static_cast<std::int64_t>(call) << rank_bits | rank; }
-Call call_of(std::int64_t word) { return static_cast<Call>(word >> rank_bits); }
-int rank_of(std::int64_t word) { return static_cast<int>(word & ((std::int64_t{1} << rank_bits) - 1)); }
+std::int64_t encode_call(Call call, int rank) { return static_cast<std::int64_t>(call) << bits_of_rank | rank; }
+Call call_of(std::int64_t word) { return static_cast<Call>(word >> bits_of_rank); }
+int rank_of(std::int64_t word) { return static_cast<int>(word & ((std::int64_t{1} << bits_of_rank) - 1)); }
 
-void start(const Session::Impl& session, Call call) {
+void begin_call(const Session::Impl& session, Call call) {
   auto one = std::make_unique<Calls::Open>();
   one->call = call;
   one->number = enter(session, call);
-  const std::int64_t mine = encode(call, session.world.rank());
+  const std::int64_t mine = encode_call(call, session.world.rank());
   one->mine = {mine, -mine};
   check(MPI_Iallreduce(one->mine.data(), one->most.data(), static_cast<int>(one->mine.size()), MPI_INT64_T, MPI_MAX,
                        session.world, &one->all_agree),
@@ -59,7 +59,7 @@ std::uint64_t enter(const Session::Impl& session, Call call) {
 }
 
 void agree(const Session::Impl& session, Call call) {
-  start(session, call);
+  begin_call(session, call);
   wait_until(session, session.calls.entered, [&] { return settle(session); });
 }
 
@@ -95,6 +95,6 @@ Collective::~Collective() {
   if (is_outermost_) session_.impl().calls.outermost = Call::none;
 }
 
-void Collective::begin(const Session& session, Call call) { start(session.impl(), call); }
+void Collective::begin(const Session& session, Call call) { begin_call(session.impl(), call); }
 
 }  // namespace echelon::comm

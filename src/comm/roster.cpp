@@ -146,6 +146,7 @@ void Roster::hear_workers() {
 
 /// Of all ranks' ends the earliest matters, and the first that wants to say why.
 void Roster::tell_if_new(std::uint64_t word) {
+  const std::lock_guard lock{telling_};  // all are told the same first
   const Notice notice = decode_notice(word);
   const bool is_new = notice.kind == Notice::Kind::left ? notice.count < least_left_ : speaker_ < 0;
   if (is_new) tell_all(word);

@@ -823,7 +823,8 @@ void assemble(const comm::Session& session) {
   Assembled& all = assembled(session);
   if (all.crew || all.server) {
     // It must not wait: workers may be serving another pool meanwhile.
-    if (session.has_collectives()) comm::Collective::begin(session, comm::Call::pool);
+    const auto begin = [&] { comm::Collective::begin(session, comm::Call::pool); };
+    if (session.has_collectives()) all.crew ? all.crew->locked(begin) : begin();
     return;
   }
   const comm::Collective call{session, comm::Call::pool};

@@ -666,17 +666,17 @@ TEST(liveness, words_are_heard_by_the_other_end_and_not_answered) {
   monitor.tell(1, 5);
   monitor.tell(2, 6);
   monitor.tell(1, 7);
-  EXPECT_TRUE(comes_true([&] { return workers[0]->told == 12 && workers[1]->told == 6; }));
+  EXPECT_TRUE(wait_until([&] { return workers[0]->told == 12 && workers[1]->told == 6; }, limit));
   EXPECT_FALSE(monitor.has_news());
   workers[1]->beacon->tell(8);
   workers[1]->beacon->tell(9);
   EXPECT_THAT(news_of(monitor, 2), ElementsAre("word 2 8", "word 2 9"));
-  EXPECT_TRUE(comes_true([&] { return calls == 2; }));
+  EXPECT_TRUE(wait_until([&] { return calls == 2; }, limit));
   // What was said before an end is heard, whatever that end is.
   workers[0]->beacon->tell(10);
   workers[0]->beacon.reset();
   EXPECT_THAT(news_of(monitor, 2), ElementsAre("word 1 10", "lost 1 closed"));
-  EXPECT_TRUE(comes_true([&] { return calls == 4; }));
+  EXPECT_TRUE(wait_until([&] { return calls == 4; }, limit));
   monitor.tell(1, 11);  // nobody hears it
   EXPECT_FALSE(monitor.has_news());
 }

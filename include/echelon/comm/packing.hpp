@@ -99,8 +99,7 @@ template <typename K, typename V, typename... More>
 inline constexpr bool is_container<std::unordered_multimap<K, V, More...>> = true;
 
 template <typename T>
-struct Sendable
-    : std::bool_constant<as_it_lies<T> || (boost_serializable<T> && std::is_default_constructible_v<T>)> {};
+struct Sendable : std::bool_constant<as_it_lies<T> || (boost_serializable<T> && std::is_default_constructible_v<T>)> {};
 template <typename... Parts>
 struct AllSendable : std::conjunction<Sendable<std::remove_cv_t<Parts>>...> {};
 

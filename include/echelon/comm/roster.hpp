@@ -96,6 +96,7 @@ class Roster {
   std::atomic<std::uint64_t> least_left_ = ~std::uint64_t{0};  // collective operations, of the ranks that have left
   int first_to_leave_ = 0;                                     // after so many
   std::atomic<int> speaker_ = -1;
+  std::mutex telling_;
   bool has_left_ = false;
   std::unique_ptr<Impl> impl_;
 };

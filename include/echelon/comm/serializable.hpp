@@ -29,7 +29,7 @@ requires(std::is_class_v<T> && !std::is_final_v<T>) inline constexpr bool names_
 };
 
 template <typename T>
-inline constexpr bool takes_archive = requires(T & value, boost::archive::binary_oarchive& archive) {
+inline constexpr bool takes_archive = requires(T& value, boost::archive::binary_oarchive& archive) {
   value.serialize(archive, 0U);
 };
 /// Something else of that name: a plain function or value, or what other libraries call for an archive.
@@ -37,21 +37,21 @@ template <typename T>
 inline constexpr bool is_for_others = requires {
   &T::serialize;
 }
-|| requires(T & value, boost::archive::binary_oarchive& archive) { value.serialize(archive); };
+|| requires(T& value, boost::archive::binary_oarchive& archive) { value.serialize(archive); };
 
 /// A member for Boost; what is not public is taken for one, as boost::serialization::access sees it.
 template <typename T>
 inline constexpr bool member_serialize = takes_archive<T> || (names_serialize<T> && !is_for_others<T>);
 
-/// Stands beside a function of the user's, in the namespace of its type or in Boost's: Boost's own for all types is less
-/// special than this, the user's is not, so that neither would be called.
+/// Stands beside a function of the user's, in the namespace of its type or in Boost's: Boost's own for all types is
+/// less special than this, the user's is not, so that neither would be called.
 namespace probe {
 struct Archive {};
 struct NoneFound {};
 template <typename T>
 NoneFound serialize(Archive&, T&, unsigned int);
 template <typename T>
-inline constexpr bool finds_none = requires(Archive & archive, T& value, boost::serialization::version_type version) {
+inline constexpr bool finds_none = requires(Archive& archive, T& value, boost::serialization::version_type version) {
   { serialize(archive, value, version) } -> std::same_as<NoneFound>;
 };
 }  // namespace probe
@@ -75,8 +75,8 @@ requires(std::is_class_v<T> && !plain_in_std<T>) inline constexpr bool finds_ser
 
 namespace echelon {
 
-/// Values of this type are sent by its serialize(), whether or not they are trivially copyable: a member, public or not,
-/// or a function outside of the type, in its namespace or in boost::serialization, also in the form of save() and
+/// Values of this type are sent by its serialize(), whether or not they are trivially copyable: a member, public or
+/// not, or a function outside of the type, in its namespace or in boost::serialization, also in the form of save() and
 /// load(). BOOST_IS_BITWISE_SERIALIZABLE has a trivially copyable type sent as it lies in memory all the same.
 ///
 /// Say `template <> inline constexpr bool echelon::boost_serializable<T> = true;` where it is not found: a member of a
