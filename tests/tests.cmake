@@ -167,6 +167,18 @@ target_link_libraries(poison PRIVATE echelon echelon_warnings MPI::MPI_CXX)
 echelon_test(NAME app.poison TIMEOUT 300 PROCESSORS 2 LABEL cli
              DEFINES "ECHELON_POISON=\"$<TARGET_FILE:poison>\"" ${program_under_test})
 
+# A program that calls the library wrongly.
+add_executable(misuse app/misuse.cpp)
+target_link_libraries(misuse PRIVATE echelon echelon_warnings)
+echelon_test(NAME app.misuse TIMEOUT 300 WAITS LABEL cli
+             DEFINES "ECHELON_MISUSE=\"$<TARGET_FILE:misuse>\"" ${program_under_test})
+
+# A program whose tasks start processes.
+add_executable(processes app/processes.cpp)
+target_link_libraries(processes PRIVATE echelon echelon_warnings)
+echelon_test(NAME app.processes TIMEOUT 300 WAITS LABEL cli
+             DEFINES "ECHELON_PROCESSES=\"$<TARGET_FILE:processes>\"" ${program_under_test})
+
 # Programs that texts on multiprocessing show, by the number of their row in the list of these.
 echelon_test(NAME examples.output TIMEOUT 180 PROCESSORS 2 LABEL examples LAYERS measure DEFINES ${program_under_test}
              "ECHELON_EXAMPLES=\"${PROJECT_BINARY_DIR}/examples\"")

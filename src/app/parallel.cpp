@@ -43,18 +43,24 @@ using base::ExitCode;
   session.leave(why.code);
 }
 
-/// Why the master ends the run, if it does so now.
-std::optional<comm::Roster::End> wait_for_end(const comm::Roster& roster) {
-  constexpr std::chrono::seconds longest{1};  // how much later than this rank it may come to that
+/// Why another rank ends the run, if it does so within so long.
+std::optional<comm::Roster::End> wait_for_end(const comm::Roster& roster, std::chrono::seconds longest) {
   const auto until = std::chrono::steady_clock::now() + longest;
   for (comm::Backoff backoff; !roster.end() && std::chrono::steady_clock::now() < until;) backoff.pause();
   return roster.end();
 }
 
-/// This rank's body has failed. Where the master fails as well, as all do over a wrong option, it alone says why.
+/// Leaves where another rank says why the run ends, within so long.
+void await_end(const comm::Session& session, comm::Roster& roster, std::chrono::seconds longest) {
+  if (const auto why = wait_for_end(roster, longest)) leave(session, roster, *why);
+}
+
+/// This rank's body has failed. Of several that do, one says why: the master where it fails as well, as all do over a
+/// wrong option.
 [[noreturn]] void fail(const comm::Session& session, comm::Roster& roster, ExitCode code, const std::string& what) {
+  if (!session.is_master()) await_end(session, roster, std::chrono::seconds{1});  // in which the master may fail, too
+  if (!roster.claim_end()) await_end(session, roster, std::chrono::seconds{3});
   if (session.is_master()) end(session, roster, {session.rank(), code}, what);
-  if (const auto why = wait_for_end(roster)) leave(session, roster, *why);
   const std::string place =
       "rank " + std::to_string(session.rank()) + " on " + comm::Nodes::of(session).host(session.rank()) + ": ";
   end(session, roster, {session.rank(), code}, place + what);
@@ -94,7 +100,7 @@ void exit_in_body(int status) {
     return;
   }
   if (status == 0) {
-    (void)wait_for_end(*running->roster);
+    (void)wait_for_end(*running->roster, std::chrono::seconds{1});
     return;
   }
   fail(session, *running->roster, static_cast<ExitCode>(status & 0xff), fmt::format("called exit({})", status));
@@ -107,7 +113,7 @@ void end_part(int status) {
   if (!running->body_has_ended) return exit_in_body(status);
   const comm::Session& session = running->session;
   try {
-    const std::vector<int> all = comm::gather(session, status);
+    const std::vector<int> all = running->roster->gather_statuses(status);
     if (session.is_master()) {
       const auto bad = std::ranges::find_if(all, [](int one) { return one != 0; });
       // Before the session ends: that may wait for a rank that was lost just now.
@@ -147,16 +153,16 @@ int run_parallel(int& argc, char**& argv, const Body& body) {
   running->body_has_ended = false;
   int code = 0;
   try {
-    code = body(session);
-    session.barrier();  // nobody ends before all have: who is lost until here is missed
+    code = call(body, session);
+    roster.leave();  // nobody ends before all have: who is lost until here is missed
   } catch (const comm::RankLost& e) {
     lose(session, roster, e);
   } catch (const pool::Stopped& e) {
     fail(session, roster, ExitCode::resumable, e.what());
   } catch (const base::UsageError& e) {
-    fail(session, roster, ExitCode::usage, e.what());
+    fail(session, roster, ExitCode::usage, text_of(e));
   } catch (const std::exception& e) {
-    fail(session, roster, ExitCode::broken, e.what());
+    fail(session, roster, ExitCode::broken, text_of(e));
   } catch (...) {
     fail(session, roster, ExitCode::broken, "the program threw something that is not a std::exception");
   }

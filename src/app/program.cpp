@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <echelon/base/forked_child.hpp>
 #include <echelon/base/number.hpp>
 #include <echelon/comm/session.hpp>
 #include <echelon/launch/launcher.hpp>
@@ -67,6 +68,22 @@ int tell(ExitCode code, std::string_view what) {
   const std::string line = fmt::format("echelon: {}\n", what);
   std::fwrite(line.data(), 1, line.size(), stderr);
   return static_cast<int>(code);
+}
+
+int call(const Body& body, comm::Session& session) {
+  try {
+    const int code = body(session);
+    base::end_forked_child();
+    return code;
+  } catch (...) {
+    base::end_forked_child();
+    throw;
+  }
+}
+
+std::string text_of(const std::exception& thrown) {
+  const std::string text = base::what_of(thrown);
+  return text.empty() ? "the program threw an exception without a text" : text;
 }
 
 void start_ranks(int& argc, char**& argv) {

@@ -70,15 +70,15 @@ void end_worker(int status) {
 
 int run_on_master(comm::Session& session, const Body& body) {
   try {
-    return body(session);
+    return call(body, session);
   } catch (const pool::TaskError& e) {
     return tell(ExitCode::tasks_failed, e.what());
   } catch (const pool::Stopped& e) {
     return tell(ExitCode::resumable, e.what());
   } catch (const base::UsageError& e) {
-    return tell(ExitCode::usage, e.what());
+    return tell(ExitCode::usage, text_of(e));
   } catch (const std::exception& e) {
-    return tell(ExitCode::broken, e.what());
+    return tell(ExitCode::broken, text_of(e));
   } catch (...) {
     return tell(ExitCode::broken, "the program threw something that is not a std::exception");
   }
@@ -95,6 +95,8 @@ void begin(int& argc, char**& argv) {
   const comm::Session& session = running->session;
   try {
     pool::detail::assemble(session, running->nursery.get());
+    session.end_collectives(
+        "all ranks call this together, and the body of echelon::run runs on the master alone; use echelon::parallel");
     set_last_act(session.is_master() ? end_master : end_worker);
     if (session.is_master()) {
       set_first_act(end_run);

@@ -21,10 +21,11 @@ struct Buffers {
 /// ranks that come later still send, and MPI still writes: to memory that stays for that.
 template <typename Start>
 void run(const Session& session, const char* call, std::unique_ptr<Buffers>& buffers, Start start) {
+  const std::uint64_t number = enter(session.impl());
   MPI_Request request = MPI_REQUEST_NULL;
   check(start(session.impl().world, &request), call);
   Buffers* const in_use = buffers.release();
-  wait(session.impl(), request);
+  wait(session.impl(), request, number);
   buffers.reset(in_use);
 }
 

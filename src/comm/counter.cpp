@@ -78,7 +78,7 @@ struct Counter::Impl {
           "MPI_Irecv");
     session.impl().traffic->sent(master, 0);
     check(MPI_Send(nullptr, 0, MPI_BYTE, master, static_cast<int>(Tag::claim), channel), "MPI_Send");
-    wait(session.impl(), request);
+    wait(session.impl(), request, 0);
     return numbers;
   }
 

@@ -10,6 +10,7 @@
 #include <echelon/comm/collectives.hpp>
 #include <echelon/comm/link.hpp>
 #include <echelon/comm/nodes.hpp>
+#include <echelon/comm/roster.hpp>
 
 #include "session_impl.hpp"
 
@@ -39,8 +40,8 @@ Link::Link(const Session& session, std::function<std::uint64_t(std::uint64_t)> t
   }
   invitation = broadcast(session, invitation);
   if (!session.is_master()) {
-    const auto master_lost = [rank = session.rank(), host = host_] {
-      if (rank == 1) {
+    const auto master_lost = [rank = session.rank(), host = host_, roster = Roster::known(session)] {
+      if (rank == 1 && !(roster != nullptr && roster->is_ending())) {
         const std::string line = fmt::format("echelon: rank 1 on {}: the master is lost, and the run with it\n", host);
         (void)!write(STDERR_FILENO, line.data(), line.size());
       }

@@ -74,7 +74,7 @@ struct Connection {
 };
 
 struct Command {
-  enum class What { request, end, goodbye, close_port, stop };
+  enum class What { request, tell, end, goodbye, close_port, stop };
   What what{};
   int rank = 0;
   std::uint64_t value = 0;
@@ -103,7 +103,7 @@ struct LivenessMonitor::Impl {
   Impl(int of_ranks, LivenessOptions with, std::function<void()> told)
       : ranks{of_ranks},
         options{with},
-        on_loss{std::move(told)},
+        on_news{std::move(told)},
         unheard(static_cast<std::size_t>(of_ranks)),
         clock{longest_gap(with)} {
     connection_of.resize(static_cast<std::size_t>(ranks));
@@ -125,7 +125,7 @@ struct LivenessMonitor::Impl {
   // ---- what both sides use ----
   const int ranks;
   const LivenessOptions options;
-  const std::function<void()> on_loss;
+  const std::function<void()> on_news;
   Descriptor listener = options.within_host ? listen_within_host() : listen_everywhere();  // the thread's
   const LivenessInvitation invitation = invite_to(listener, options);
   Wakeup wakeup;
@@ -361,6 +361,8 @@ struct LivenessMonitor::Impl {
         if (frame.kind == Kind::answer && connection.unanswered > 0) {
           --connection.unanswered;
           publish(connection.rank, Answer{connection.rank, frame.content[0], frame.content[1]});
+        } else if (frame.kind == Kind::word) {
+          publish(connection.rank, Word{connection.rank, frame.content[0]});
         } else if (frame.kind == Kind::gave_up) {
           publish(connection.rank, Lost{connection.rank, Lost::Cause::gave_up, frame.content[0]});
           leave(connection, Stage::ended);
@@ -437,6 +439,7 @@ struct LivenessMonitor::Impl {
   /// After Lost, nothing is heard of a rank.
   void publish(int rank, News what) {
     const bool is_loss = std::holds_alternative<Lost>(what);
+    const bool is_called_for = !leaving && !std::holds_alternative<Answer>(what);
     {
       const std::lock_guard lock{mutex};
       const auto index = static_cast<std::size_t>(rank);
@@ -445,7 +448,7 @@ struct LivenessMonitor::Impl {
       news.push_back(what);
       any_news.store(true, std::memory_order_relaxed);
     }
-    if (is_loss && on_loss) on_loss();
+    if (is_called_for && on_news) on_news();
   }
 
   // ---- once a period ----
@@ -477,6 +480,7 @@ struct LivenessMonitor::Impl {
     for (const Command& command : taken) {
       switch (command.what) {
         case Command::What::request: request(command.rank, command.value); break;
+        case Command::What::tell: say(command.rank, command.value); break;
         case Command::What::end: end(command.rank); break;
         case Command::What::goodbye: say_goodbye(); break;
         case Command::What::close_port: close_port(); break;
@@ -501,6 +505,12 @@ struct LivenessMonitor::Impl {
     }
   }
 
+  void say(int rank, std::uint64_t word) {
+    Connection* const connection = find(rank);
+    if (connection == nullptr || connection->stage == Connection::Stage::ended) return;
+    tell(*connection, {.kind = Frame::Kind::word, .content = {word, 0}});
+  }
+
   void end(int rank) {
     {
       const std::lock_guard lock{mutex};
@@ -522,9 +532,9 @@ struct LivenessMonitor::Impl {
   }
 };
 
-LivenessMonitor::LivenessMonitor(int ranks, LivenessOptions options, std::function<void()> on_loss) {
+LivenessMonitor::LivenessMonitor(int ranks, LivenessOptions options, std::function<void()> on_news) {
   if (ranks < 1) throw std::invalid_argument("a session has at least one rank, not " + std::to_string(ranks));
-  impl_ = std::make_unique<Impl>(ranks, options, std::move(on_loss));
+  impl_ = std::make_unique<Impl>(ranks, options, std::move(on_news));
 }
 
 LivenessMonitor::~LivenessMonitor() = default;
@@ -553,6 +563,11 @@ std::vector<LivenessMonitor::News> LivenessMonitor::news() {
 void LivenessMonitor::request(int rank, std::uint64_t value) {
   impl_->check_worker(rank);
   impl_->post({Command::What::request, rank, value});
+}
+
+void LivenessMonitor::tell(int rank, std::uint64_t word) {
+  impl_->check_worker(rank);
+  impl_->post({Command::What::tell, rank, word});
 }
 
 void LivenessMonitor::end(int rank) {

@@ -179,6 +179,9 @@ struct LivenessBeacon::Impl {
         const std::uint64_t answer = handlers.answer ? handlers.answer(value) : 0;
         return send({.kind = Frame::Kind::answer, .content = {value, answer}});
       }
+      case Frame::Kind::word:
+        if (handlers.told) handlers.told(frame.content[0]);
+        return true;
       case Frame::Kind::goodbye: master_has_left = true; return true;
       default: return false;
     }
@@ -205,6 +208,11 @@ LivenessBeacon::LivenessBeacon(int rank, const LivenessInvitation& invitation, L
     : impl_{std::make_unique<Impl>(find_master(rank, invitation, limit), options, std::move(handlers))} {}
 
 LivenessBeacon::~LivenessBeacon() = default;
+
+void LivenessBeacon::tell(std::uint64_t word) {
+  (void)impl_->send({.kind = Frame::Kind::word, .content = {word, 0}});
+  impl_->wakeup.signal();  // for the thread to send what could not be sent yet
+}
 
 void LivenessBeacon::goodbye() {
   impl_->goodbye_is_said = true;

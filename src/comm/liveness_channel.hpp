@@ -26,16 +26,29 @@ namespace echelon::comm {
 ///   heartbeat     ->                 at once
 ///                 <- request(value)
 ///   answer(value, answer) ->
+///   word(value)   ->         either way: for which there is no answer
+///                 <- word(value)
 ///   goodbye       ->         either way: my closing is no loss
 ///                 <- goodbye
 ///   gave_up(code) ->         my closing is a loss, and this is why
 ///                 <- end     the process is to end at once
 struct Frame {
-  enum class Kind : std::uint32_t { hello = 1, welcome, ready, heartbeat, request, answer, goodbye, end, gave_up };
+  enum class Kind : std::uint32_t {
+    hello = 1,
+    welcome,
+    ready,
+    heartbeat,
+    request,
+    answer,
+    goodbye,
+    end,
+    gave_up,
+    word
+  };
 
   Kind kind{};
   std::int32_t rank = 0;                   ///< of hello
-  std::array<std::uint64_t, 2> content{};  ///< a secret, a request's value and its answer, or a code
+  std::array<std::uint64_t, 2> content{};  ///< a secret, a request's value and its answer, a word, or a code
 };
 static_assert(sizeof(Frame) == 24 && std::is_trivially_copyable_v<Frame>);
 

@@ -82,7 +82,11 @@ struct Nodes::Impl {
 
 std::shared_ptr<Nodes> Nodes::shared(const Session& session) {
   auto& kept = session.kept(typeid(Nodes));
-  if (!kept) kept = std::make_shared<Nodes>(session);
+  if (!kept) {
+    auto nodes = std::make_shared<Nodes>(session);
+    session.impl().nodes = nodes.get();
+    kept = nodes;
+  }
   return std::static_pointer_cast<Nodes>(kept);
 }
 

@@ -10,6 +10,7 @@
 
 #include <unistd.h>
 
+#include <echelon/base/forked_child.hpp>
 #include <echelon/comm/backoff.hpp>
 #include <echelon/comm/collectives.hpp>
 #include <echelon/comm/liveness.hpp>
@@ -122,23 +123,31 @@ void check(int mpi_result, const char* call) {
   throw std::runtime_error(std::string{call} + ": " + text.data());
 }
 
-void wait(const Session::Impl& session, MPI_Request& request) {
-  Backoff backoff;
-  for (int done = 0;;) {
-    check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
-    if (done != 0) return;
+void wait_until(const Session::Impl& session, std::uint64_t number, const std::function<bool()>& done) {
+  base::end_forked_child();
+  for (Backoff backoff; !done(); backoff.pause()) {
     if (session.serve()) backoff = {};  // who has asked will soon ask again
     if (session.check_ranks) session.check_ranks();
-    backoff.pause();
+    (void)settle(session);
+    if (session.check_left) session.check_left(number);
   }
+}
+
+void wait(const Session::Impl& session, MPI_Request& request, std::uint64_t number) {
+  wait_until(session, number, [&] {
+    int done = 0;
+    check(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "MPI_Test");
+    return done != 0;
+  });
 }
 
 boost::mpi::communicator duplicate(const Session::Impl& session) {
   // What a rank that throws leaves behind is written to when the others come.
+  const std::uint64_t number = enter(session);
   auto* copy = new MPI_Comm{MPI_COMM_NULL};
   MPI_Request request = MPI_REQUEST_NULL;
   check(MPI_Comm_idup(session.world, copy, &request), "MPI_Comm_idup");
-  wait(session, request);
+  wait(session, request, number);
   const boost::mpi::communicator taken{*copy, boost::mpi::comm_take_ownership};
   delete copy;
   return taken;
@@ -152,6 +161,7 @@ bool share_loopback(const Session& session) {
 }
 
 Session::Session(int& argc, char**& argv) {
+  base::know_forked_children();
   // MPI would end the program, with less to say.
   if (mpi_has_started()) {
     throw std::logic_error("this program has started MPI itself: make the session by echelon::comm::attach");
@@ -174,6 +184,7 @@ Session::Session(int& argc, char**& argv) {
   impl_ = std::make_unique<Impl>(Impl{.world = {MPI_COMM_WORLD, boost::mpi::comm_duplicate},
                                       .services = {},
                                       .check_ranks = {},
+                                      .check_left = {},
                                       .attached = false,
                                       .serialized = provided >= MPI_THREAD_SERIALIZED,
                                       .concurrent = provided >= MPI_THREAD_MULTIPLE});
@@ -181,6 +192,7 @@ Session::Session(int& argc, char**& argv) {
 }
 
 Session::Session(const boost::mpi::communicator& ranks) {
+  base::know_forked_children();
   if (!mpi_has_started()) throw std::logic_error("echelon::comm::attach comes after MPI_Init");
   if (static_cast<MPI_Comm>(ranks) == MPI_COMM_NULL) {
     throw std::invalid_argument("echelon::comm::attach: MPI_COMM_NULL has no ranks");
@@ -191,6 +203,7 @@ Session::Session(const boost::mpi::communicator& ranks) {
       std::make_unique<Impl>(Impl{.world = {ranks, boost::mpi::comm_duplicate},
                                   .services = {},
                                   .check_ranks = {},
+                                  .check_left = {},
                                   .attached = true,
                                   // Nobody keeps the program's own calls of MPI apart from those of a second thread.
                                   .serialized = provided >= MPI_THREAD_MULTIPLE,
@@ -241,10 +254,18 @@ int Session::size() const noexcept { return impl_->world.size(); }
 base::Traffic Session::between_nodes() const noexcept { return impl_->traffic->total(); }
 
 void Session::barrier() const {
-  MPI_Request request = MPI_REQUEST_NULL;
-  check(MPI_Ibarrier(impl_->world, &request), "MPI_Ibarrier");
-  wait(*impl_, request);
+  const Call outermost = impl_->calls.outermost;
+  agree(*impl_, outermost == Call::none ? Call::barrier : outermost);
 }
+
+void Session::check_calls() const {
+  if (impl_->calls.open.empty() || settle(*impl_)) return;
+  if (impl_->check_left) impl_->check_left(impl_->calls.open.front()->number);
+}
+
+void Session::end_collectives(std::string why) const { impl_->calls.forbidden = std::move(why); }
+
+bool Session::has_collectives() const noexcept { return impl_->calls.forbidden.empty(); }
 
 void Session::progress() const {
   int ignored = 0;

@@ -34,6 +34,7 @@
 #include <echelon/measure/machine.hpp>
 
 #include "input_pump.hpp"
+#include "left_behind.hpp"
 #include "line.hpp"
 #include "stop_signals.hpp"
 
@@ -425,11 +426,13 @@ int supervise(Run& run, pid_t mpirun, const std::vector<pid_t>& spared) {
   constexpr std::chrono::milliseconds look{50};
   constexpr int last_looks = 20;  // what holds the pipes after the end is not of the run
   Patience patience;
+  LeftBehind left_behind{mpirun, spared};
   std::optional<int> status;
   std::filesystem::path files;  // of an mpirun that is killed
   while (!status) {
     run.copy(run.is_silent() ? look / 10 : look);
     run.ask_to_stop();
+    if (run.outcome.outcome() && !run.request.stops_by_itself) left_behind.look();  // map ends its own
     const int signal = patience.signal_now(run);
     if (signal == SIGKILL) files = files_of(mpirun);
     if (signal != 0) kill(mpirun, signal);
@@ -439,9 +442,11 @@ int supervise(Run& run, pid_t mpirun, const std::vector<pid_t>& spared) {
     }
   }
   child_pid = 0;
+  const std::string ended = left_behind.finish();
   kill_descendants(spared);
   remove_files_of_mpirun(files);
   for (int i = 0; i < last_looks && !run.is_silent(); ++i) run.copy(look);
+  put(ended);
   return *status;
 }
 

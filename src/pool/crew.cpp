@@ -14,8 +14,10 @@
 
 #include <echelon/analysis/assemble.hpp>
 #include <echelon/comm/backoff.hpp>
+#include <echelon/comm/collective.hpp>
 #include <echelon/comm/collectives.hpp>
 #include <echelon/comm/link.hpp>
+#include <echelon/comm/roster.hpp>
 #include <echelon/measure/account.hpp>
 #include <echelon/measure/machine.hpp>
 #include <echelon/pool/crew.hpp>
@@ -500,6 +502,10 @@ struct Crew::Impl {
   }
 
   void lose(int rank, const comm::Death& death) {
+    // Where a rank has said why it ends, so does the run, and no more is said.
+    if (const auto* roster = comm::Roster::known(session); roster != nullptr && roster->end()) {
+      throw roster->error(rank, "the run ends with it");
+    }
     const std::vector<farm::JobId> touched = jobs_on(rank);
     const std::uint64_t tasks = master.leased(rank);
     master.lost(rank);
@@ -788,6 +794,7 @@ bool Crew::wait(const std::function<bool()>& done, std::optional<Clock::time_poi
     if (any) {
       backoff = {};
     } else if (!late) {
+      impl_->session.check_calls();  // or workers may never serve
       if (impl_->nobody_is_left()) {
         throw WorkersLost(
             fmt::format("all {} workers are lost; what is unfinished stays so", impl_->session.size() - 1));
@@ -971,7 +978,13 @@ std::shared_ptr<Crew> crew(const comm::Session& session) { return assembled(sess
 
 void assemble(const comm::Session& session, Nursery* nursery) {
   Assembled& all = assembled(session);
-  if (all.crew || all.server) return;
+  if (all.crew || all.server) {
+    // It must not wait: workers may be serving another pool meanwhile.
+    const auto begin = [&] { comm::Collective::begin(session, comm::Call::pool); };
+    if (session.has_collectives()) all.crew ? all.crew->locked(begin) : begin();
+    return;
+  }
+  const comm::Collective call{session, comm::Call::pool};
   if (session.is_master()) {
     all.crew = std::make_shared<Crew>(session, nursery);
   } else {

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include <echelon/comm/roster.hpp>
 #include <echelon/pool/pool.hpp>
 
 namespace echelon::pool {
@@ -38,7 +39,11 @@ Pool::Pool(const comm::Session& session, PoolOptions options)
 }
 
 Pool::~Pool() {
-  if (!crew_ || crew_->is_over()) return;
+  if (!crew_) {
+    serve_to_the_end();
+    return;
+  }
+  if (crew_->is_over()) return;
   try {
     if (std::uncaught_exceptions() > exceptions_at_start_) {
       terminate();
@@ -46,8 +51,9 @@ Pool::~Pool() {
       close();
       join();
     }
+  } catch (const comm::RankLost&) {  // which is told already
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "echelon: at the end of a pool: %s\n", e.what());
+    std::fprintf(stderr, "echelon: at the end of a pool: %s\n", base::what_of(e));
   } catch (...) {
     std::fprintf(stderr, "echelon: at the end of a pool: something was thrown that is not a std::exception\n");
   }
@@ -62,7 +68,18 @@ Pool::~Pool() {
 
 void Pool::serve() {
   if (crew_) throw std::logic_error("Pool::serve() is for the workers; this is the master");
-  detail::serve(session_, detail::Until::pool_ends);
+  if (!std::exchange(served_, true)) detail::serve(session_, detail::Until::pool_ends);
+}
+
+/// A worker that has not called serve() does so now, or the master would wait for it.
+void Pool::serve_to_the_end() noexcept {
+  if (!session_.has_collectives() || std::uncaught_exceptions() > exceptions_at_start_) return;
+  try {
+    serve();
+  } catch (const std::logic_error&) {  // a wrong call, which the next one on all ranks throws again
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "echelon: at the end of a pool: %s\n", base::what_of(e));
+  }
 }
 
 void Pool::check_open() const {

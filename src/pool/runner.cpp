@@ -7,6 +7,9 @@
 
 #include <cxxabi.h>
 
+#include <echelon/base/error.hpp>
+#include <echelon/base/forked_child.hpp>
+
 namespace echelon::pool::detail {
 namespace {
 
@@ -25,11 +28,11 @@ Failure failure_in_flight() {
   try {
     throw;
   } catch (const std::exception& e) {
-    failure.message = e.what();
+    failure.message = base::what_of(e);
   } catch (const std::string& text) {
     failure.message = text;
   } catch (const char* text) {
-    failure.message = text;
+    if (text != nullptr) failure.message = text;
   } catch (int number) {
     failure.message = std::to_string(number);
   } catch (...) {
@@ -98,6 +101,7 @@ std::span<const std::byte> Runner::run(const Function& function, const farm::Tas
         }
       }
     } catch (...) {
+      base::end_forked_child();
       failure = failure_in_flight();
       out_.cut(mark);  // what it had written of a result
     }

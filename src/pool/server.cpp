@@ -60,6 +60,7 @@ void Server::serve(Until until) {
     if (any) {
       backoff = {};
     } else {
+      session_.check_calls();  // or the master may never make that pool
       backoff.pause();
     }
   }

@@ -5,6 +5,7 @@
 #include <string>
 
 #include <echelon/base/error.hpp>
+#include <echelon/comm/collective.hpp>
 #include <echelon/comm/collectives.hpp>
 #include <echelon/comm/nodes.hpp>
 #include <echelon/comm/requests.hpp>
@@ -14,6 +15,7 @@
 namespace echelon::shared::detail {
 
 std::vector<std::uint64_t> block_starts(const comm::Session& session, std::uint64_t size, std::uint64_t element_bytes) {
+  const comm::Collective call{session, comm::Call::array};
   const std::vector<std::uint64_t> sizes = comm::all_gather(session, size);
   if (std::ranges::count(sizes, size) != static_cast<std::ptrdiff_t>(sizes.size())) {
     throw base::UsageError("the ranks do not agree on the size of an array");
@@ -108,6 +110,7 @@ struct Blocks::Impl {
 };
 
 Blocks::Blocks(const comm::Session& session, std::vector<std::uint64_t> starts) {
+  const comm::Collective call{session, comm::Call::array};
   comm::Roster::of(session);
   impl_ = std::make_unique<Impl>(session, std::move(starts));
 }

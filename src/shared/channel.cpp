@@ -550,8 +550,10 @@ struct Channel::Impl {
   std::optional<Branch> branch;
 };
 
-Channel::Channel(const comm::Session& session, Role role, const Options& options)
-    : impl_{std::make_unique<Impl>(session, role, options)} {}
+Channel::Channel(const comm::Session& session, Role role, const Options& options) {
+  const comm::Collective call{session, options.call};
+  impl_ = std::make_unique<Impl>(session, role, options);
+}
 
 Channel::~Channel() {
   // By an exception the rank leaves in the middle: to the others that is no end, and it must not wait for them. Where

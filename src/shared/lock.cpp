@@ -3,6 +3,7 @@
 #include <utility>
 
 #include <echelon/comm/backoff.hpp>
+#include <echelon/comm/collective.hpp>
 #include <echelon/comm/nodes.hpp>
 #include <echelon/comm/requests.hpp>
 #include <echelon/comm/roster.hpp>
@@ -128,7 +129,10 @@ struct Lock::Impl {
   std::optional<comm::Requests::Object> object;
 };
 
-Lock::Lock(const comm::Session& session) : impl_{std::make_unique<Impl>(session)} {}
+Lock::Lock(const comm::Session& session) {
+  const comm::Collective call{session, comm::Call::lock};
+  impl_ = std::make_unique<Impl>(session);
+}
 
 Lock::~Lock() {
   if (impl_ && impl_->object) impl_->object->retire(std::move(impl_));

@@ -1,5 +1,6 @@
 #include <optional>
 
+#include <echelon/comm/collective.hpp>
 #include <echelon/comm/nodes.hpp>
 #include <echelon/comm/requests.hpp>
 #include <echelon/comm/roster.hpp>
@@ -62,6 +63,7 @@ struct Cell::Impl {
 };
 
 Cell::Cell(const comm::Session& session, std::uint8_t bytes, std::uint64_t initial) {
+  const comm::Collective call{session, comm::Call::value};
   comm::Roster::of(session);
   impl_ = std::make_unique<Impl>(session, bytes);
   if (session.rank() == home) std::memcpy(impl_->memory.data(), &initial, bytes);

@@ -71,6 +71,9 @@ std::string text_of(const LivenessMonitor::News& news) {
   if (const auto* lost = std::get_if<Lost>(&news)) {
     return "lost " + std::to_string(lost->rank) + (lost->cause == Cause::closed ? " closed" : " silent");
   }
+  if (const auto* word = std::get_if<LivenessMonitor::Word>(&news)) {
+    return "word " + std::to_string(word->rank) + " " + std::to_string(word->value);
+  }
   const auto& answer = std::get<Answer>(news);
   return "answer " + std::to_string(answer.rank) + " " + std::to_string(answer.request) + " " +
          std::to_string(answer.answer);
@@ -95,10 +98,12 @@ std::vector<std::string> news_of(LivenessMonitor& monitor, std::size_t count) {
 struct Worker {
   std::atomic<int> masters_lost = 0;
   std::atomic<int> ended = 0;
+  std::atomic<std::uint64_t> told = 0;  // the sum of words
   std::unique_ptr<LivenessBeacon> beacon;
 
   Worker(int rank, const Invitation& invitation, LivenessOptions options = patient, milliseconds within = limit) {
     LivenessBeacon::Handlers handlers{.answer = [](std::uint64_t value) { return value + 1; },
+                                      .told = [this](std::uint64_t word) { told += word; },
                                       .master_lost = [this] { ++masters_lost; },
                                       .ended = [this] { ++ended; }};
     beacon = std::make_unique<LivenessBeacon>(rank, invitation, options, std::move(handlers), within);
@@ -651,6 +656,28 @@ TEST(liveness, requests_are_answered_by_the_rank_that_is_asked) {
     EXPECT_EQ(news[0], text_of(Answer{rank, 0xfedcba9876543210U + static_cast<unsigned>(rank),
                                       0xfedcba9876543211U + static_cast<unsigned>(rank)}));
   }
+  EXPECT_FALSE(monitor.has_news());
+}
+
+TEST(liveness, words_are_heard_by_the_other_end_and_not_answered) {
+  std::atomic<int> calls = 0;
+  LivenessMonitor monitor{3, brisk, [&] { ++calls; }};
+  const auto workers = enter_all(monitor, 3, brisk);
+  monitor.tell(1, 5);
+  monitor.tell(2, 6);
+  monitor.tell(1, 7);
+  EXPECT_TRUE(wait_until([&] { return workers[0]->told == 12 && workers[1]->told == 6; }, limit));
+  EXPECT_FALSE(monitor.has_news());
+  workers[1]->beacon->tell(8);
+  workers[1]->beacon->tell(9);
+  EXPECT_THAT(news_of(monitor, 2), ElementsAre("word 2 8", "word 2 9"));
+  EXPECT_TRUE(wait_until([&] { return calls == 2; }, limit));
+  // What was said before an end is heard, whatever that end is.
+  workers[0]->beacon->tell(10);
+  workers[0]->beacon.reset();
+  EXPECT_THAT(news_of(monitor, 2), ElementsAre("word 1 10", "lost 1 closed"));
+  EXPECT_TRUE(wait_until([&] { return calls == 4; }, limit));
+  monitor.tell(1, 11);  // nobody hears it
   EXPECT_FALSE(monitor.has_news());
 }
 

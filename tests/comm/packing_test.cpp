@@ -1,5 +1,8 @@
 #include <array>
 #include <atomic>
+#include <bitset>
+#include <chrono>
+#include <complex>
 #include <cstdint>
 #include <cstring>
 #include <deque>
@@ -10,6 +13,7 @@
 #include <memory>
 #include <numeric>
 #include <optional>
+#include <ostream>
 #include <set>
 #include <span>
 #include <stdexcept>
@@ -22,8 +26,16 @@
 #include <variant>
 #include <vector>
 
+#include <boost/serialization/array.hpp>
+#include <boost/serialization/bitset.hpp>
+#include <boost/serialization/complex.hpp>
+#include <boost/serialization/is_bitwise_serializable.hpp>
 #include <boost/serialization/map.hpp>
+#include <boost/serialization/optional.hpp>
+#include <boost/serialization/split_free.hpp>
+#include <boost/serialization/split_member.hpp>
 #include <boost/serialization/string.hpp>
+#include <boost/serialization/utility.hpp>
 #include <boost/serialization/vector.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -139,6 +151,85 @@ struct Node {
   }
 };
 
+// Trivially copyable, and each says in another way how it is serialized: loading marks the number.
+constexpr int mark = 1000;
+template <typename Archive>
+void serialize_marked(Archive& archive, int& number) {
+  archive& number;
+  if (Archive::is_loading::value) number += mark;
+}
+struct ByMember {
+  int number = 0;
+  template <typename Archive>
+  void serialize(Archive& archive, unsigned) {
+    serialize_marked(archive, number);
+  }
+};
+class ByPrivateMember {
+ public:
+  int number = 0;
+
+ private:
+  friend class boost::serialization::access;
+  template <typename Archive>
+  void serialize(Archive& archive, unsigned) {
+    serialize_marked(archive, number);
+  }
+};
+struct ByFinalMember final : ByMember {};
+struct BySplitMember {
+  int number = 0;
+  template <typename Archive>
+  void save(Archive& archive, unsigned) const {
+    archive << number;
+  }
+  template <typename Archive>
+  void load(Archive& archive, unsigned) {
+    archive >> number;
+    number += mark;
+  }
+  BOOST_SERIALIZATION_SPLIT_MEMBER()
+};
+struct ByFunction {
+  int number = 0;
+};
+template <typename Archive>
+void serialize(Archive& archive, ByFunction& value, unsigned) {
+  serialize_marked(archive, value.number);
+}
+struct ByBoostsFunction {
+  int number = 0;
+};
+struct BySplitFunction {
+  int number = 0;
+};
+// These are not for Boost, or are to be sent as they lie nonetheless.
+struct ToStream {
+  int number = 0;
+  void serialize(std::ostream&) const {}
+};
+struct Cereal {
+  int number = 0;
+  template <typename Archive>
+  void serialize(Archive& archive) {
+    archive(number);
+  }
+};
+struct VersionedCereal {
+  int number = 0;
+  template <typename Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive(number);
+  }
+};
+struct DataMember {
+  int serialize = 0;
+};
+struct Bitwise : ByMember {};
+struct Inner {
+  ByMember member;  // the type that holds it has no serialize()
+};
+
 struct Serialisable_without_default : Public {
   explicit Serialisable_without_default(int) {}
 };
@@ -166,10 +257,28 @@ union UnionOfString {
 
 }  // namespace types
 
+namespace boost::serialization {
+template <typename Archive>
+void serialize(Archive& archive, types::ByBoostsFunction& value, unsigned) {
+  types::serialize_marked(archive, value.number);
+}
+template <typename Archive>
+void save(Archive& archive, const types::BySplitFunction& value, unsigned) {
+  archive << value.number;
+}
+template <typename Archive>
+void load(Archive& archive, types::BySplitFunction& value, unsigned) {
+  archive >> value.number;
+  value.number += types::mark;
+}
+}  // namespace boost::serialization
+BOOST_SERIALIZATION_SPLIT_FREE(types::BySplitFunction)
+BOOST_IS_BITWISE_SERIALIZABLE(types::Bitwise)
+
 template <>
 inline constexpr bool echelon::boost_serializable<types::Outside> = true;
 template <>
-inline constexpr bool echelon::boost_serializable<types::Node> = true;
+inline constexpr bool echelon::boost_serializable<types::VersionedCereal> = false;
 
 namespace echelon::comm {
 namespace {
@@ -373,6 +482,56 @@ TEST(packing, types_that_boost_serializes) {
   expect_travels(std::vector<Public>{{"a", {}, {}}, {"b", {1}, {{"c", 3}}}});
   expect_travels(std::optional<Outside>{Outside{"text"}});
   expect_travels(std::pair{Private{"a"}, Outside{"b"}});
+}
+
+// With Boost's headers for these included: they lie in memory, and are sent so.
+static_assert(detail::as_it_lies<int> && detail::as_it_lies<double> && detail::as_it_lies<Point> &&
+              detail::as_it_lies<Colour> && detail::as_it_lies<NoDefault> && detail::as_it_lies<Union> &&
+              detail::as_it_lies<std::array<double, 3>> && detail::as_it_lies<std::complex<double>> &&
+              detail::as_it_lies<std::bitset<70>> && detail::as_it_lies<std::optional<Point>> &&
+              detail::as_it_lies<std::variant<int, double>> && detail::as_it_lies<std::chrono::nanoseconds>);
+static_assert(detail::as_it_lies<ToStream> && detail::as_it_lies<Cereal> && detail::as_it_lies<VersionedCereal> &&
+              detail::as_it_lies<DataMember> && detail::as_it_lies<Bitwise> && detail::as_it_lies<Inner>);
+static_assert(!detail::as_it_lies<std::variant<ByMember, int>> && !detail::as_it_lies<std::pair<const ByMember, int>> &&
+              !detail::as_it_lies<std::tuple<const ByMember>> && !detail::as_it_lies<std::array<ByMember, 2>>);
+
+template <typename T>
+class packing_of_trivially_copyable : public testing::Test {};
+using with_serialize = testing::Types<ByMember, ByPrivateMember, ByFinalMember, BySplitMember, ByFunction,
+                                      ByBoostsFunction, BySplitFunction>;
+TYPED_TEST_SUITE(packing_of_trivially_copyable, with_serialize);
+
+TYPED_TEST(packing_of_trivially_copyable, is_by_serialize_where_there_is_one) {
+  static_assert(std::is_trivially_copyable_v<TypeParam>);
+  TypeParam value;
+  value.number = 7;
+  const auto travelled = [](const auto& whole) { return unpack<std::remove_cvref_t<decltype(whole)>>(pack(whole)); };
+  EXPECT_EQ(travelled(value).number, 7 + mark);
+  EXPECT_EQ(travelled(std::vector{value})[0].number, 7 + mark);
+  EXPECT_EQ(travelled(std::array{value, value})[1].number, 7 + mark);
+  EXPECT_EQ(travelled(std::optional{value})->number, 7 + mark);
+  EXPECT_EQ(travelled(std::pair{1, value}).second.number, 7 + mark);
+  EXPECT_EQ(std::get<1>(travelled(std::tuple{1, value})).number, 7 + mark);
+  EXPECT_EQ(std::get<1>(travelled(std::variant<int, TypeParam>{value})).number, 7 + mark);
+  EXPECT_EQ(travelled(std::map<int, std::optional<TypeParam>>{{1, value}})[1]->number, 7 + mark);
+}
+
+TEST(packing, what_serialize_leaves_out_is_not_sent) {
+  EXPECT_EQ(unpack<Bitwise>(pack(Bitwise{{7}})).number, 7);
+  EXPECT_EQ(unpack<Inner>(pack(Inner{{7}})).member.number, 7);
+  EXPECT_EQ(unpack<ToStream>(pack(ToStream{7})).number, 7);
+  EXPECT_EQ(unpack<Cereal>(pack(Cereal{7})).number, 7);
+}
+
+TEST(packing, variants) {
+  using Variant = std::variant<int, std::string, std::vector<std::string>>;
+  expect_travels(Variant{1});
+  expect_travels(Variant{"text"});
+  expect_travels(Variant{std::vector<std::string>{"a", ""}});
+  expect_travels(std::vector<Variant>{1, "text"});
+  Packer packer;
+  packer.put(std::uint64_t{3});
+  EXPECT_THROW((void)unpack<Variant>(packer.view()), std::runtime_error);
 }
 
 TEST(packing, boost_serializable_says_more_than_trivially_copyable) {

@@ -123,6 +123,19 @@ TEST(Errors, CanBeOfAnyType) {
   EXPECT_EQ(own.message, "");
 }
 
+struct Silent : std::exception {
+  const char* what() const noexcept override { return nullptr; }
+};
+
+TEST(Errors, MayHaveNoText) {
+  Pool pool{session()};
+  const TaskError silent = error_of(pool, [](int) -> int { throw Silent{}; });
+  EXPECT_THAT(silent.type, HasSubstr("Silent"));
+  EXPECT_EQ(silent.message, "");
+  const TaskError text = error_of(pool, [](int) -> int { throw static_cast<const char*>(nullptr); });
+  EXPECT_EQ(text.message, "");
+}
+
 TEST(Errors, SayWhichTaskAndWhere) {
   Pool pool{session()};
   try {

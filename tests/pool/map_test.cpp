@@ -46,6 +46,19 @@ std::vector<int> squares(int count) {
   return all;
 }
 
+/// Trivially copyable, with a serialize() that marks what travels.
+struct Marked {
+  int number = 0;
+  template <typename Archive>
+  void serialize(Archive& archive, unsigned) {
+    archive& number;
+    if (Archive::is_loading::value) ++number;
+  }
+};
+struct MarkedFunction : Marked {
+  int operator()(int x) const { return number + x; }
+};
+
 // ---- map: order and chunks ----
 
 TEST(Map, KeepsTheOrderOfTheInput) {
@@ -486,6 +499,16 @@ TEST(Apply, HandsOverCopiesWhateverTheFunctionTakes) {
       "texttexttext");
   EXPECT_EQ(pool.apply([](const std::vector<int>& all) { return all.size(); }, std::vector{1, 2, 3}), 3);
   EXPECT_EQ(pool.apply([](long wide) { return wide; }, 3), 3) << "arguments are converted";
+}
+
+TEST(Apply, SendsByTheUsersSerialize) {
+  Pool pool{session()};
+  EXPECT_EQ(pool.apply([](Marked one) { return one; }, Marked{5}).number, 7);
+  EXPECT_EQ(pool.apply([](const std::optional<Marked>& one) { return one->number; }, std::optional{Marked{5}}), 6);
+  EXPECT_EQ(pool.map([](std::pair<int, Marked> one) { return one.second; }, std::vector(9, std::pair{1, Marked{5}}))[8]
+                .number,
+            7);
+  EXPECT_EQ(pool.apply(MarkedFunction{{5}}, 10), 16);
 }
 
 TEST(Apply, TakesArgumentsThatCanOnlyBeMoved) {

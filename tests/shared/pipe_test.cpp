@@ -165,6 +165,21 @@ TEST_F(pipes, say_that_nobody_would_receive_it) {
   }
 }
 
+TEST_F(pipes, send_nothing_after_the_end_of_file) {
+  for (const auto& ends : all_ends()) {
+    for (const bool by_destructor : {false, true}) {
+      auto pipe = std::make_unique<Pipe<int>>(session(), ends.first, ends.second);
+      if (self() == ends.second) by_destructor ? pipe.reset() : pipe->close();
+      if (self() != ends.first) continue;
+      EXPECT_FALSE(pipe->receive());
+      EXPECT_TRUE(pipe->has_ended());
+      EXPECT_THROW(pipe->send(1), Closed);
+      EXPECT_FALSE(pipe->receive());
+      EXPECT_THROW(pipe->send(2), Closed);
+    }
+  }
+}
+
 TEST_F(pipes, can_go_round) {
   if (ranks() == 1) return;
   std::vector<std::unique_ptr<Pipe<int>>> all;

@@ -13,6 +13,9 @@ namespace echelon::app {
 /// for a UsageError, 75 for pool::Stopped, 4 for anything else. So they do where one calls exit() in its body, with that
 /// status.
 ///
+/// A rank that waits in a call of all ranks for one that makes another, or has left its body, throws std::logic_error
+/// that names both (see comm::Collective).
+///
 /// The run ends when the processes of all ranks have ended, with the first status that is not 0, from rank 0 on.
 ///
 /// `program -n RANKS ...` starts the ranks itself, and requests to stop reach the master, as for echelon::run.

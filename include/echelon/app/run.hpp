@@ -15,6 +15,12 @@ namespace echelon::app {
 /// body. The other ranks end within run(): their static objects are destroyed, before the master's are. A task that
 /// calls exit() ends the run with that status, once the master waits for results.
 ///
+/// What all ranks call together, as the constructor of a Queue, Pipe, Lock, Value or Array, throws std::logic_error in
+/// the body, which the master runs alone: use echelon::parallel for these.
+///
+/// A child that a task or the body forks is to end by exec or _exit: one that comes back is ended, with a line on
+/// standard error. A process that they leave running is ended with the run where -n has started the ranks.
+///
 /// `program -n RANKS ...` starts the ranks itself, as `echelon -n` does: with Open MPI's mpirun, so that the job
 /// outlives a rank. The process that was started so waits for them and ends within run() with the status of the run;
 /// its static objects are not destroyed. The two arguments are gone from argv in the ranks.

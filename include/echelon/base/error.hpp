@@ -1,5 +1,6 @@
 #pragma once
 
+#include <exception>
 #include <stdexcept>
 
 namespace echelon::base {
@@ -13,6 +14,12 @@ enum class ExitCode : int {
   broken = 4,      ///< MPI, I/O, an invariant, a lost rank
   resumable = 75,  ///< stopped early (EX_TEMPFAIL of sysexits.h)
 };
+
+/// what() of what a user threw, whose author may have it return nullptr: an empty text.
+[[nodiscard]] inline const char* what_of(const std::exception& thrown) noexcept {
+  const char* const what = thrown.what();
+  return what == nullptr ? "" : what;
+}
 
 /// The user asked for what cannot be done; the text names the option and the way out, on one line.
 class UsageError : public std::runtime_error {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <echelon/base/forked_child.hpp>
 #include <echelon/comm/death.hpp>
 #include <echelon/comm/liveness.hpp>
 #include <echelon/comm/mailbox.hpp>
@@ -20,7 +21,12 @@ class Link {
   /// Collective. `take_back`: a worker's answer to request(), called on another thread.
   Link(const Session& session, std::function<std::uint64_t(std::uint64_t)> take_back);
 
-  [[nodiscard]] Mailbox& mailbox() noexcept { return mailbox_; }
+  /// Ends a forked child that has come back out of a user's callback or input, rather than have it speak for its
+  /// parent.
+  [[nodiscard]] Mailbox& mailbox() noexcept {
+    base::end_forked_child();
+    return mailbox_;
+  }
   /// Of each rank; on the master.
   [[nodiscard]] const std::vector<std::string>& hosts() const noexcept { return hosts_; }
 

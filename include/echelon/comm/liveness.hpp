@@ -63,11 +63,15 @@ class LivenessMonitor {
     std::uint64_t request = 0;  ///< the value it was asked with
     std::uint64_t answer = 0;
   };
-  using News = std::variant<Lost, Answer>;
+  struct Word {
+    int rank = 0;
+    std::uint64_t value = 0;
+  };
+  using News = std::variant<Lost, Answer, Word>;
 
-  /// For `ranks` ranks, of which 0 is the master; listens at once. `on_loss` is called on the background thread when
-  /// there is news of a loss, and not after goodbye(); it must not throw.
-  explicit LivenessMonitor(int ranks, LivenessOptions options = {}, std::function<void()> on_loss = {});
+  /// For `ranks` ranks, of which 0 is the master; listens at once. `on_news` is called on the background thread when
+  /// there is news of a loss or a word, and not after goodbye(); it must not throw.
+  explicit LivenessMonitor(int ranks, LivenessOptions options = {}, std::function<void()> on_news = {});
   /// Workers that were told no goodbye take the master for lost.
   ~LivenessMonitor();
   LivenessMonitor(const LivenessMonitor&) = delete;
@@ -87,6 +91,8 @@ class LivenessMonitor {
   /// Asks a worker; it is answered by an Answer, or the rank is Lost: also one that has left, or is not connected.
   /// Never waits. Not after goodbye().
   void request(int rank, std::uint64_t value);
+  /// Says a word to a worker, for which there is no answer; one that is lost does not hear it. Never waits.
+  void tell(int rank, std::uint64_t word);
 
   /// The caller has given the rank up: its process is told to end, and there is no more news of it, Lost included.
   void end(int rank);
@@ -109,6 +115,8 @@ class LivenessBeacon {
   struct Handlers {
     /// The answer to a request; 0 where there is no such handler.
     std::function<std::uint64_t(std::uint64_t)> answer{};
+    /// The master has said a word.
+    std::function<void(std::uint64_t)> told{};
     /// The connection closed without the master's goodbye, or the master was silent. Without a handler the process ends
     /// at once, as broken.
     std::function<void()> master_lost{};
@@ -124,6 +132,9 @@ class LivenessBeacon {
   ~LivenessBeacon();
   LivenessBeacon(const LivenessBeacon&) = delete;
   LivenessBeacon& operator=(const LivenessBeacon&) = delete;
+
+  /// Says a word to the master, for which there is no answer, and which it reads with this rank's next heartbeat.
+  void tell(std::uint64_t word);
 
   /// This rank leaves as planned: that its connection closes is no loss, even if the process ends right after this.
   /// Until that closes, requests are answered and the master can be lost.

@@ -34,18 +34,11 @@
 #include <boost/serialization/string.hpp>
 #include <boost/serialization/vector.hpp>
 
-/// Values as bytes, for ranks that run the same program on machines of one kind: trivially copyable types as they lie
-/// in memory, the standard containers, optional, pair and tuple part by part, all else by Boost.Serialization.
+#include <echelon/comm/serializable.hpp>
 
-namespace echelon {
-
-/// Say `template <> inline constexpr bool echelon::boost_serializable<T> = true;` for a type whose serialize() for
-/// Boost stands outside of it, and for a trivially copyable one that is to be sent by its serialize() nonetheless. A
-/// member serialize() of all others is found without.
-template <typename T>
-inline constexpr bool boost_serializable = false;
-
-}  // namespace echelon
+/// Values as bytes, for ranks that run the same program on machines of one kind: the standard containers, array,
+/// optional, variant, pair and tuple part by part; types with a serialize() for Boost by that; trivially copyable ones
+/// without as they lie in memory.
 
 namespace echelon::comm {
 
@@ -67,29 +60,15 @@ template <typename T>
 inline constexpr bool more_than_bytes<std::optional<T>> = more_than_bytes<std::remove_cv_t<T>>;
 template <typename... Ts>
 inline constexpr bool more_than_bytes<std::variant<Ts...>> = (more_than_bytes<std::remove_cv_t<Ts>> || ...);
+template <typename A, typename B>
+inline constexpr bool more_than_bytes<std::pair<A, B>> =
+    more_than_bytes<std::remove_cv_t<A>> || more_than_bytes<std::remove_cv_t<B>>;
+template <typename... Ts>
+inline constexpr bool more_than_bytes<std::tuple<Ts...>> = (more_than_bytes<std::remove_cv_t<Ts>> || ...);
 
 template <typename T>
 concept as_it_lies =
     std::is_trivially_copyable_v<T> && std::is_copy_constructible_v<T> && !std::is_array_v<T> && !more_than_bytes<T>;
-
-// A class that has a member of that name, private or not, makes the name ambiguous in a class derived from it too. From
-// a final class none is derived: what is not public is not seen there.
-struct HasSerialize {
-  int serialize;
-};
-template <typename T>
-struct Both : T, HasSerialize {};
-template <typename T>
-inline constexpr bool names_serialize = false;
-template <typename T>
-requires(std::is_class_v<T> && !std::is_final_v<T>) inline constexpr bool names_serialize<T> = !requires {
-  &Both<T>::serialize;
-};
-template <typename T>
-requires std::is_final_v<T>
-inline constexpr bool names_serialize<T> = requires(T & value, boost::archive::binary_oarchive& archive) {
-  value.serialize(archive, 0U);
-};
 
 // Containers, which travel as their length and their elements.
 template <typename T>
@@ -120,9 +99,7 @@ template <typename K, typename V, typename... More>
 inline constexpr bool is_container<std::unordered_multimap<K, V, More...>> = true;
 
 template <typename T>
-struct Sendable
-    : std::bool_constant<as_it_lies<T> ||
-                         ((names_serialize<T> || boost_serializable<T>)&&std::is_default_constructible_v<T>)> {};
+struct Sendable : std::bool_constant<as_it_lies<T> || (boost_serializable<T> && std::is_default_constructible_v<T>)> {};
 template <typename... Parts>
 struct AllSendable : std::conjunction<Sendable<std::remove_cv_t<Parts>>...> {};
 
@@ -141,6 +118,8 @@ template <typename A, typename B>
 struct Sendable<std::pair<A, B>> : AllSendable<A, B> {};
 template <typename... Ts>
 struct Sendable<std::tuple<Ts...>> : AllSendable<Ts...> {};
+template <typename... Ts>
+struct Sendable<std::variant<Ts...>> : AllSendable<Ts...> {};
 
 /// Asks the kernel for huge pages where there is room for some. A payload of GiB is touched for the first time in
 /// several buffers on its way, and taking 4 KiB at a time took longer than copying it (2.5 times the bandwidth, on a
@@ -443,6 +422,28 @@ requires(!as_it_lies<std::optional<T>>) struct Codec<std::optional<T>> {
   }
 };
 
+template <typename... Ts>
+requires(!as_it_lies<std::variant<Ts...>>) struct Codec<std::variant<Ts...>> {
+  using Variant = std::variant<Ts...>;
+
+  static void put(Packer& to, const Variant& value) {
+    to.put(std::uint64_t{value.index()});
+    std::visit([&](const auto& held) { to.put(held); }, value);  // throws where a failed assignment left none
+  }
+  static Variant get(Unpacker& from) {
+    const auto index = from.get<std::uint64_t>();
+    if (index >= sizeof...(Ts)) throw std::runtime_error("a message holds what it should not");
+    return [&]<std::size_t... I>(std::index_sequence<I...>) {
+      using Get = Variant (*)(Unpacker&);
+      constexpr std::array<Get, sizeof...(Ts)> each{[](Unpacker& bytes) -> Variant {
+        return Variant{std::in_place_index<I>, bytes.get<std::variant_alternative_t<I, Variant>>()};
+      }...};
+      return each[index](from);
+    }
+    (std::index_sequence_for<Ts...>{});
+  }
+};
+
 template <typename A, typename B>
 requires(!as_it_lies<std::pair<A, B>>) struct Codec<std::pair<A, B>> {
   static void put(Packer& to, const std::pair<A, B>& value) {
@@ -474,7 +475,7 @@ void Packer::put(const T& value) {
                 "echelon: values of this type cannot be sent to another rank. Types that can: trivially copyable ones "
                 "without pointers (not pointers, references, iterators, string_view or span: an address means nothing "
                 "to another rank), std::string, the standard containers of such types, and types with a default "
-                "constructor and a Boost.Serialization serialize() (where it stands outside of the type, set "
+                "constructor and a Boost.Serialization serialize() (where it is not found, see "
                 "echelon::boost_serializable<T>).");
   if constexpr (Sendable<T>) detail::Codec<std::remove_cv_t<T>>::put(*this, value);
 }

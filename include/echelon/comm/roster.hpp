@@ -32,6 +32,9 @@ class Roster {
   /// long the others are waited for, as nobody watches over them yet; throws std::runtime_error then.
   static Roster& of(const Session& session, std::optional<std::chrono::seconds> limit = std::nullopt);
 
+  /// nullptr where there is none. Not collective.
+  static const Roster* known(const Session& session);
+
   explicit Roster(const Session& session);
   /// Who leaves here is not lost to the others.
   ~Roster();
@@ -62,11 +65,29 @@ class Roster {
   /// This rank leaves because of an error that it has told. The other ranks' roster loses it, and knows why.
   void give_up(End why);
   [[nodiscard]] std::optional<End> end() const;
+  /// The master is gone: because of such an error? Waits until that is known. On any thread.
+  [[nodiscard]] bool is_ending() const;
+  /// Of all ranks that fail and call this before they say why, one is to: true for that one, which may take some
+  /// seconds.
+  [[nodiscard]] bool claim_end();
+
+  /// This rank makes no calls of class Collective any more, and returns when no rank does. One that waits in such a
+  /// call for this rank, as it learns within a heartbeat, throws std::logic_error. The end of a session tells the same,
+  /// and waits for nobody. Collective, but no Collective.
+  void leave();
+  /// What each rank gives, on the master. Collective after leave(), and no Collective.
+  [[nodiscard]] std::vector<int> gather_statuses(int status) const;
 
  private:
   struct Impl;
 
   void lose(int rank, std::optional<End> why) noexcept;
+  void hear_workers();
+  void tell_if_new(std::uint64_t word);
+  void tell_all(std::uint64_t word);
+  void apply(std::uint64_t word);
+  void tell_end();
+  void check_left(std::uint64_t number) const;
 
   const Session& session_;
   std::atomic<int> losses_ = 0;
@@ -74,6 +95,12 @@ class Roster {
   mutable std::mutex mutex_;
   std::vector<int> order_;
   std::optional<End> end_;
+  std::atomic<std::uint64_t> least_left_ = ~std::uint64_t{0};  // collective operations, of the ranks that have left
+  int first_to_leave_ = 0;                                     // after so many
+  std::atomic<int> speaker_ = -1;
+  std::mutex telling_;
+  bool has_left_ = false;
+  std::int64_t all_left_ = -1;  // collective operations after which all ranks have left together
   std::unique_ptr<Impl> impl_;
 };
 

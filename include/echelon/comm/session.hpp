@@ -52,8 +52,17 @@ class Session {
   [[nodiscard]] int size() const noexcept;
   [[nodiscard]] bool is_master() const noexcept { return rank() == 0; }
 
-  /// Returns when all ranks have called it; a rank that waits long sleeps. Collective.
+  /// Returns when all ranks have called it; a rank that waits long sleeps. Collective: see class Collective for what is
+  /// thrown where ranks do something else.
   void barrier() const;
+  /// Throws std::logic_error where it is known that not all ranks make the calls that this one has begun. For who waits
+  /// for something else.
+  void check_calls() const;
+
+  /// From now on ranks do not act together: what is collective throws std::logic_error with `why` on this rank, rather
+  /// than wait for ever.
+  void end_collectives(std::string why) const;
+  [[nodiscard]] bool has_collectives() const noexcept;
 
   /// Lets MPI serve other ranks' requests that need this one; cheap enough to be called every 100 us.
   void progress() const;

@@ -55,7 +55,8 @@ void let_srun_start_all();
 /// told no outcome, ends this process by that signal.
 ///
 /// Where the run outlives ranks, the exit code is what rank 0 told; mpirun is ended where it does not end by itself,
-/// and nothing of the run is left on this node. May be called once, by a process without MPI.
+/// and nothing of the run is left on this node: what tasks have left running is ended 0.3 s after the last rank, which
+/// a line on standard error tells. May be called once, by a process without MPI.
 [[nodiscard]] int launch(const LaunchRequest& request);
 
 }  // namespace echelon::launch

@@ -58,15 +58,16 @@ namespace echelon::pool {
 /// rank, and an input while it is read, must not: std::logic_error.
 class Pool {
  public:
-  /// In echelon::run's body, on the master. In a program of one's own (Session on a communicator): on all ranks, after
-  /// which the workers call serve().
+  /// In echelon::run's body, on the master. In echelon::parallel's, and in a program of one's own (Session on a
+  /// communicator): on all ranks, in the same order, after which the workers call serve(), or leave the pool's scope,
+  /// which does the same. Where ranks do something else instead, std::logic_error says so (see comm::Collective).
   explicit Pool(const comm::Session& session, PoolOptions options = {});
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
   /// On a worker, where it made the pool itself: runs tasks until the master's pool is destroyed. Of several pools at
-  /// once, each is to be served, in any order.
+  /// once, each is to be served, in any order; once is enough.
   void serve();
 
   /// All results, in the order of the input; an empty vector of an empty input. Functions of void give monostates.
@@ -205,6 +206,7 @@ class Pool {
 
   static constexpr std::uint64_t default_window = 4096;
 
+  void serve_to_the_end() noexcept;
   void check_open() const;
   void set_options(detail::Job& job, const TaskOptions& options) const;
   /// Submits a job and waits until it is `done`; where that throws, nothing of the job is used any more.
@@ -219,6 +221,7 @@ class Pool {
   std::vector<farm::JobId> streams_;    // the same of imap
   int exceptions_at_start_;
   bool closed_ = false;
+  bool served_ = false;  // on a worker
 };
 
 }  // namespace echelon::pool

@@ -12,6 +12,7 @@
 #include <utility>
 #include <variant>
 
+#include <echelon/base/forked_child.hpp>
 #include <echelon/comm/packing.hpp>
 
 /// How a function and its arguments become bytes, and tasks on another rank.
@@ -51,9 +52,13 @@ struct TaskType {
 template <typename F>
 concept function_pointer = std::is_pointer_v<F> && std::is_function_v<std::remove_pointer_t<F>>;
 
+/// A closure, above all, which as_it_lies would do for but that it may capture an address, to be refused when it does.
+template <typename F>
+concept function_as_it_lies = std::is_trivially_copyable_v<F> && !boost_serializable<F>;
+
 template <typename F>
 concept SendableFunction =
-    !std::is_member_pointer_v<F> && (function_pointer<F> || std::is_trivially_copyable_v<F> || comm::Sendable<F>);
+    !std::is_member_pointer_v<F> && (function_pointer<F> || function_as_it_lies<F> || comm::Sendable<F>);
 
 template <typename F>
 void pack_function(comm::Packer& to, const F& function) {
@@ -65,7 +70,7 @@ void pack_function(comm::Packer& to, const F& function) {
       "serialize(). Call a member function in a lambda.");
   if constexpr (function_pointer<F>) {
     to.put(encode(reinterpret_cast<const void*>(function)));
-  } else if constexpr (std::is_trivially_copyable_v<F>) {
+  } else if constexpr (function_as_it_lies<F>) {
     if constexpr (!std::is_empty_v<F>) {
       refuse_addresses({reinterpret_cast<const std::byte*>(&function), sizeof(F)});
       to.bytes(&function, sizeof(F));
@@ -79,7 +84,7 @@ template <typename F>
 F* load_function(comm::Unpacker& from) {
   if constexpr (function_pointer<F>) {
     return new F{reinterpret_cast<F>(const_cast<void*>(decode(from.get<CodeAddress>())))};
-  } else if constexpr (std::is_trivially_copyable_v<F>) {
+  } else if constexpr (function_as_it_lies<F>) {
     alignas(F) std::byte memory[sizeof(F)]{};
     if constexpr (!std::is_empty_v<F>) std::memcpy(memory, from.bytes(sizeof(F)).data(), sizeof(F));
     return new F(*std::launder(reinterpret_cast<const F*>(memory)));
@@ -168,6 +173,7 @@ void run_one(F& function, comm::Unpacker& argument, comm::Packer& result) {
   } else {
     pack_sized<Kept<R>>(result, detail::invoke<call>(function, argument.get<A>()));
   }
+  base::end_forked_child();
 }
 
 template <Call call, typename F, typename A>

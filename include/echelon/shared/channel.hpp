@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include <echelon/comm/collective.hpp>
 #include <echelon/comm/packing.hpp>
 #include <echelon/comm/session.hpp>
 
@@ -35,6 +36,7 @@ class Channel {
     std::uint64_t capacity;       ///< items
     std::uint64_t typical_bytes;  ///< of an item
     const char* name;             ///< "queue" or "pipe", for what errors say
+    comm::Call call;              ///< that makes it
     bool ends_with_producers;     ///< the loss of a producer is an end like any other
   };
   enum class Got { item, nothing, end };

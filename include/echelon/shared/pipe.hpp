@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <optional>
 
 #include <echelon/base/deadline.hpp>
@@ -25,13 +26,29 @@ class Pipe {
   /// Collective over all ranks of the session, of which `one` and `other` have an end. Throws base::UsageError where
   /// these are not two ranks, or the capacity is 0.
   Pipe(const comm::Session& session, int one, int other, PipeOptions options = {})
-      : there_{session, role(session, one, other), {options.capacity, detail::typical_bytes<T>, "pipe", true}},
-        back_{session, role(session, other, one), {options.capacity, detail::typical_bytes<T>, "pipe", true}},
+      : there_{session,
+               role(session, one, other),
+               {options.capacity, detail::typical_bytes<T>, "pipe", comm::Call::pipe, true}},
+        back_{session,
+              role(session, other, one),
+              {options.capacity, detail::typical_bytes<T>, "pipe", comm::Call::pipe, true}},
         out_{session.rank() == one ? there_ : back_},
         in_{session.rank() == one ? back_ : there_} {}
 
+  /// As close(), but that an exception which leaves the pipe's scope waits for nobody.
+  ~Pipe() {
+    if (std::uncaught_exceptions() > exceptions_at_start_) return;
+    try {
+      in_.close_get();
+    } catch (...) {  // who is left learns of it by what is lost
+    }
+  }
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+
   /// Waits while as many items as the capacity allows are on their way. Throws Closed where the other end has closed or
-  /// is lost: nobody would receive it.
+  /// is lost: nobody would receive it. Between nodes that is known when receive() has given nothing for it, or when an
+  /// item has come there in vain: then the next send throws, or close().
   void send(const T& item) { (void)send_until(item, std::nullopt); }
   template <typename Rep, typename Period>
   [[nodiscard]] bool send_for(const T& item, std::chrono::duration<Rep, Period> limit) {
@@ -53,8 +70,8 @@ class Pipe {
 
   /// This end neither sends nor receives any more. The pipe's destructor closes too.
   void close() {
+    in_.close_get();  // first: where the other end sees the end of file, its sends throw
     out_.close_put();
-    in_.close_get();
   }
 
  private:
@@ -63,6 +80,7 @@ class Pipe {
     return session.rank() == from ? Role::producer : session.rank() == to ? Role::consumer : Role::none;
   }
   [[nodiscard]] bool send_until(const T& item, detail::Until until) {
+    if (is_closed_) throw Closed("the pipe is closed, or its other end is lost: nobody would receive it");
     packer_.clear();
     packer_.put(item);
     return out_.put(packer_, until);
@@ -70,6 +88,7 @@ class Pipe {
   [[nodiscard]] std::optional<T> receive_until(detail::Until until) {
     const auto got = in_.get(bytes_, until);
     ended_ = got == detail::Channel::Got::end;
+    is_closed_ = is_closed_ || ended_;
     if (got != detail::Channel::Got::item) return std::nullopt;
     return comm::Unpacker{bytes_}.template get<T>();
   }
@@ -81,6 +100,8 @@ class Pipe {
   comm::Packer packer_;
   comm::Bytes bytes_;
   bool ended_ = false;
+  bool is_closed_ = false;  // the end of file was seen
+  int exceptions_at_start_ = std::uncaught_exceptions();
 };
 
 }  // namespace echelon::shared

@@ -37,9 +37,10 @@ class Queue {
   /// Collective; every rank says what it will do. Throws base::UsageError on all ranks where the capacity is 0, or no
   /// rank produces or none consumes.
   Queue(const comm::Session& session, Role role, QueueOptions options = {})
-      : channel_{session, role, {options.capacity, detail::typical_bytes<T>, "queue", false}} {}
+      : channel_{session, role, {options.capacity, detail::typical_bytes<T>, "queue", comm::Call::queue, false}} {}
 
-  /// Waits while the queue is full. Throws Closed where no consumer is left.
+  /// Waits while the queue is full. Throws Closed where no consumer is left; between nodes the next put or close() may
+  /// be what says so.
   void put(const T& item) { (void)put_until(item, std::nullopt); }
   /// False: it is full, or, between nodes, what was put before is still on its way.
   [[nodiscard]] bool try_put(const T& item) { return put_until(item, detail::at_once); }

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+namespace echelon::launch {
+
+/// Processes that ranks have started and left running, as a task does with `daemon &`: they hold the output that a
+/// launcher hands on, so that it would not end before they do. What loses its parent is a child of this process, which
+/// is a subreaper.
+class LeftBehind {
+ public:
+  /// `spared`: children of this process that are not of the run.
+  LeftBehind(pid_t launcher, std::vector<pid_t> spared);
+
+  /// The run has come to its outcome: ends them as soon as no rank is there any more.
+  void look();
+  /// The launcher has ended: ends what is left, and returns a line on all that was ended; empty where nothing was.
+  [[nodiscard]] std::string finish();
+
+ private:
+  std::vector<pid_t> spared_;
+  std::vector<pid_t> not_ours_;         // the launcher, too
+  std::map<pid_t, std::string> names_;  // of all that were seen
+  std::map<pid_t, std::string> ended_;
+  std::optional<std::chrono::steady_clock::time_point> alone_since_;  // no rank is there any more
+};
+
+}  // namespace echelon::launch
