@@ -11,12 +11,14 @@ source "$(dirname "${BASH_SOURCE[0]}")/../jobs/setup.sh"
 seed=${SEED:-$(od -An -N6 -tu8 /dev/urandom | tr -d ' ')}
 
 install_missing build test
-build release -DECHELON_TESTS=ON -- --target cli_map_test farm_histories_test cli_counter_test shared_interleavings_test mpi_smoke \
+build release -DECHELON_TESTS=ON -- --target cli_map_test app_payloads_test payloads farm_histories_test cli_counter_test shared_interleavings_test mpi_smoke \
   rules_headers
 say "Histories of the farm from seed $seed on"
 run env ECHELON_HISTORY_SEED="$seed" ECHELON_HISTORIES="${HISTORIES:-1000000}" "$project/build/release/tests/farm_histories_test"
 say "map, killed at random moments and resumed"
 run env ECHELON_KILLS="${KILLS:-50}" "$project/build/release/tests/cli_map_test" --gtest_filter='*killed_altogether*'
+say "Pools whose workers are killed and stopped at random moments, from seed $seed on"
+run env ECHELON_KILLS="${KILLS:-200}" ECHELON_KILLS_SEED="$seed" "$project/build/release/tests/app_payloads_test"
 say "A counter that four ranks increment 100000 times each, atomically and under a lock"
 run env ECHELON_COUNTER_RUNS="${RUNS:-100}" "$project/build/release/tests/cli_counter_test" --gtest_filter='*hundred_thousand*'
 say "Programs over shared objects from seed $seed on"
