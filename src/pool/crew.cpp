@@ -842,14 +842,15 @@ void Crew::leave() {
     impl_->link.mailbox().send(rank, impl_->out);
   }
   const auto limit = Clock::now() + leave_limit;
-  while (!impl_->link.all_have_left(1ms)) {
+  for (bool all_have_left = false; !all_have_left;) {
+    all_have_left = impl_->link.all_have_left(1ms);
     while (const auto message = impl_->link.mailbox().receive()) {
       if (comm::Unpacker{message->body}.get<ToMaster>() == ToMaster::leaves) busy.erase(message->from);
     }
     for (const auto& news : impl_->link.news()) {
       if (std::holds_alternative<comm::LivenessMonitor::Lost>(news)) impl_->take(news);
     }
-    if (Clock::now() < limit) continue;
+    if (all_have_left || Clock::now() < limit) continue;
     for (const int rank : std::exchange(busy, {})) impl_->link.lose(rank);
   }
   impl_->link.say_goodbye();
