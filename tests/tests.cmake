@@ -162,7 +162,7 @@ echelon_test(NAME app.ends TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES "ECHELON_E
              ${program_under_test})
 add_executable(stops app/stops.cpp)
 target_link_libraries(stops PRIVATE echelon echelon_warnings)
-echelon_test(NAME app.stops TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES "ECHELON_STOPS=\"$<TARGET_FILE:stops>\""
+echelon_test(NAME app.stops TIMEOUT 300 WAITS LABEL cli DEFINES "ECHELON_STOPS=\"$<TARGET_FILE:stops>\""
              ${program_under_test})
 
 # A program some of whose tasks crash.
