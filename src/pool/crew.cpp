@@ -122,6 +122,7 @@ struct Seen {
   std::chrono::nanoseconds compute{0};
   Clock::time_point last_heard = Clock::now();
   std::string death{};  // how it was lost
+  int unanswered = 0;   // requests to take tasks back
 };
 
 std::vector<int> all_workers(int ranks) {
@@ -471,6 +472,7 @@ struct Crew::Impl {
 
   void take(const comm::LivenessMonitor::News& news) {
     if (const auto* answer = std::get_if<comm::LivenessMonitor::Answer>(&news)) {
+      --seen[static_cast<std::size_t>(answer->rank)].unanswered;
       std::vector<farm::JobId> touched = jobs_on(answer->rank);
       master.taken_back(answer->rank, answer->answer);
       for (const farm::JobId id : touched) close_if_finished(id);
@@ -548,6 +550,7 @@ struct Crew::Impl {
     } else if (const auto* read = std::get_if<farm::Read>(&action)) {
       read_input(*read);
     } else if (const auto* back = std::get_if<farm::TakeBack>(&action)) {
+      ++seen[static_cast<std::size_t>(back->worker)].unanswered;
       link.request(back->worker, back->upto);
     } else {
       const auto& gone = std::get<farm::GiveUp>(action);
@@ -941,7 +944,9 @@ void Crew::leave() {
       if (comm::Unpacker{message->body}.get<ToMaster>() == ToMaster::leaves) busy.erase(message->from);
     }
     for (const auto& news : impl_->link.news()) {
-      if (std::holds_alternative<comm::LivenessMonitor::Lost>(news)) impl_->take(news);
+      const auto* lost = std::get_if<comm::LivenessMonitor::Lost>(&news);
+      // One that has left owes its answers, and counts as lost without; but nobody needs them any more.
+      if (lost == nullptr || impl_->seen[static_cast<std::size_t>(lost->rank)].unanswered == 0) impl_->take(news);
     }
     if (all_have_left || Clock::now() < limit) continue;
     for (const int rank : std::exchange(busy, {})) impl_->link.lose(rank);
