@@ -147,6 +147,10 @@ echelon_test(NAME cli.jobs TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_
 echelon_test(NAME cli.nodes TIMEOUT 120 PROCESSORS 2 LABEL cli DEFINES ${program_under_test})
 
 # A program with a Pool whose ranks are killed.
+add_executable(payloads app/payloads.cpp)
+target_link_libraries(payloads PRIVATE echelon echelon_warnings)
+echelon_test(NAME app.payloads TIMEOUT 300 PROCESSORS 2 LABEL cli
+             DEFINES "ECHELON_PAYLOADS=\"$<TARGET_FILE:payloads>\"" ${program_under_test})
 add_executable(losses app/losses.cpp)
 target_link_libraries(losses PRIVATE echelon echelon_warnings)
 echelon_test(NAME app.losses TIMEOUT 300 PROCESSORS 2 LABEL cli
@@ -158,7 +162,7 @@ echelon_test(NAME app.ends TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES "ECHELON_E
              ${program_under_test})
 add_executable(stops app/stops.cpp)
 target_link_libraries(stops PRIVATE echelon echelon_warnings)
-echelon_test(NAME app.stops TIMEOUT 300 PROCESSORS 2 LABEL cli DEFINES "ECHELON_STOPS=\"$<TARGET_FILE:stops>\""
+echelon_test(NAME app.stops TIMEOUT 300 WAITS LABEL cli DEFINES "ECHELON_STOPS=\"$<TARGET_FILE:stops>\""
              ${program_under_test})
 
 # A program some of whose tasks crash.

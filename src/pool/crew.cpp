@@ -122,6 +122,7 @@ struct Seen {
   std::chrono::nanoseconds compute{0};
   Clock::time_point last_heard = Clock::now();
   std::string death{};  // how it was lost
+  int unanswered = 0;   // requests to take tasks back
 };
 
 std::vector<int> all_workers(int ranks) {
@@ -307,7 +308,7 @@ struct Crew::Impl {
   }
 
   bool look_once() {
-    if (session.stop_requested()) stop_jobs();
+    if (!jobs_are_stopped && session.stop_requested()) stop_jobs();
     if (!held.empty()) {
       std::erase_if(held, [&](farm::JobId id) {
         const auto found = jobs.find(id);
@@ -456,6 +457,7 @@ struct Crew::Impl {
 
   /// The run was asked to stop: nothing of what may end early is given out any more.
   void stop_jobs() {
+    jobs_are_stopped = true;
     std::vector<farm::JobId> stopped;
     for (auto& [id, open] : jobs) {
       if (open.stopped || !open.job || !open.job->stoppable) continue;
@@ -470,6 +472,7 @@ struct Crew::Impl {
 
   void take(const comm::LivenessMonitor::News& news) {
     if (const auto* answer = std::get_if<comm::LivenessMonitor::Answer>(&news)) {
+      --seen[static_cast<std::size_t>(answer->rank)].unanswered;
       std::vector<farm::JobId> touched = jobs_on(answer->rank);
       master.taken_back(answer->rank, answer->answer);
       for (const farm::JobId id : touched) close_if_finished(id);
@@ -547,6 +550,7 @@ struct Crew::Impl {
     } else if (const auto* read = std::get_if<farm::Read>(&action)) {
       read_input(*read);
     } else if (const auto* back = std::get_if<farm::TakeBack>(&action)) {
+      ++seen[static_cast<std::size_t>(back->worker)].unanswered;
       link.request(back->worker, back->upto);
     } else {
       const auto& gone = std::get<farm::GiveUp>(action);
@@ -700,6 +704,7 @@ struct Crew::Impl {
   std::uint64_t tasks_failed = 0;
   std::uint64_t taken = 0;  // results out of windows
   bool has_left = false;
+  bool jobs_are_stopped = false;   // those that were there by then
   std::optional<int> exit_status;  // of a worker whose task called exit()
   std::vector<farm::JobId> held;   // jobs whose input waits for the thread that reads it
   std::vector<std::function<void()>> deferred;
@@ -737,6 +742,7 @@ farm::JobId Crew::submit(std::shared_ptr<Job> job, bool waits) {
     open.type = type;
     open.reader = std::this_thread::get_id();
     open.job = std::move(job);
+    impl_->jobs_are_stopped = false;
     if (is_empty) {  // for which no worker need be free
       open.ended = true;
       impl_->master.read(id, 0, true);
@@ -920,9 +926,9 @@ void Crew::end_pool() {
 }
 
 void Crew::leave() {
+  if (impl_->session.size() == 1) return;  // also within a task
   const Impl::Inside inside{*impl_};
   impl_->has_left = true;
-  if (impl_->session.size() == 1) return;
   std::set<int> busy;
   for (int rank = 1; rank < impl_->session.size(); ++rank) {
     if (!impl_->master.is_live(rank)) continue;
@@ -932,11 +938,17 @@ void Crew::leave() {
     impl_->link.mailbox().send(rank, impl_->out);
   }
   const auto limit = Clock::now() + leave_limit;
-  while (!impl_->link.all_have_left(1ms)) {
+  for (bool all_have_left = false; !all_have_left;) {
+    all_have_left = impl_->link.all_have_left(1ms);
     while (const auto message = impl_->link.mailbox().receive()) {
       if (comm::Unpacker{message->body}.get<ToMaster>() == ToMaster::leaves) busy.erase(message->from);
     }
-    if (Clock::now() < limit) continue;
+    for (const auto& news : impl_->link.news()) {
+      const auto* lost = std::get_if<comm::LivenessMonitor::Lost>(&news);
+      // One that has left owes its answers, and counts as lost without; but nobody needs them any more.
+      if (lost == nullptr || impl_->seen[static_cast<std::size_t>(lost->rank)].unanswered == 0) impl_->take(news);
+    }
+    if (all_have_left || Clock::now() < limit) continue;
     for (const int rank : std::exchange(busy, {})) impl_->link.lose(rank);
   }
   impl_->link.say_goodbye();

@@ -62,6 +62,11 @@ struct Exits {
   }
 };
 
+int rank_of_worker() {
+  const char* const rank = std::getenv("OMPI_COMM_WORLD_RANK");
+  return rank == nullptr ? 0 : std::atoi(rank);
+}
+
 std::vector<int> numbers(int count) {
   std::vector<int> xs(static_cast<std::size_t>(count));
   std::iota(xs.begin(), xs.end(), 0);
@@ -95,6 +100,9 @@ int body(echelon::Session& session, const std::string& how, int number, std::vec
     for (;;) (void)pool.map(square, numbers(100));
   }
   if (how == "exit-in-task") (void)pool.map(Exits{500, number}, numbers(1000));
+  if (how == "worker-dies-late") {
+    pool.apply([](int) { dies_late = rank_of_worker() > 0; }, 0);
+  }
   if (how == "child-exits") {
     const pid_t child = fork();
     if (child == 0) std::exit(9);  // which is not of the run

@@ -111,6 +111,13 @@ TEST_F(ends, a_master_that_dies_behind_run_is_broken) {
   }
 }
 
+TEST_F(ends, a_worker_that_dies_while_it_leaves_is_told) {
+  const Outcome outcome = run(three_ranks, {"worker-dies-late", "0"});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome;
+  EXPECT_THAT(outcome.err, testing::ContainsRegex("echelon: rank [12] on [^ ]+ ended; it held no tasks\n"));
+  EXPECT_EQ(text_of("results"), sum_of_squares);
+}
+
 TEST_F(ends, under_a_launcher_of_ones_own) {
   const Arguments mpirun{
       ECHELON_MPIEXEC, "-n",    "3",   "--host",     "localhost:3", "--bind-to",           "none", "--mca",     "pml",

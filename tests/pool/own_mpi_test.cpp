@@ -1,5 +1,6 @@
 // A program that starts and ends MPI itself, and uses MPI of its own before, between and after its pools.
 #include <cstdio>
+#include <optional>
 #include <stdexcept>
 #include <vector>
 
@@ -102,6 +103,27 @@ void use_ranks(MPI_Comm ranks) {
   }
 }
 
+std::optional<echelon::pool::Results<int>> late_results;
+std::optional<echelon::pool::AsyncResult<int>> late_result;
+
+/// What is left of a pool when its session has ended, and MPI with it.
+void outlive(MPI_Comm ranks) {
+  {
+    const echelon::comm::Session session = echelon::comm::attach(ranks);
+    with_pool(session, [](Pool& pool) {
+      late_results.emplace(pool.imap(square, std::vector<int>{1, 2, 3}));
+      late_result.emplace(pool.apply_async(square, 4));
+    });
+  }
+  if (!late_result) return;
+  expect(late_result->get() == 16, "a result that was there before the session's end");
+  try {
+    (void)late_results->next();
+    expect(false, "results after the session's end");
+  } catch (const std::logic_error&) {
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -119,6 +141,7 @@ int main(int argc, char** argv) {
     use_ranks(some);
     MPI_Comm_free(&some);
   }
+  outlive(MPI_COMM_WORLD);
   own_reduction(MPI_COMM_WORLD);
   int all_failures = 0;
   MPI_Allreduce(&failures, &all_failures, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);

@@ -2,8 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
@@ -72,8 +74,14 @@ void pack_function(comm::Packer& to, const F& function) {
     to.put(encode(reinterpret_cast<const void*>(function)));
   } else if constexpr (function_as_it_lies<F>) {
     if constexpr (!std::is_empty_v<F>) {
-      refuse_addresses({reinterpret_cast<const std::byte*>(&function), sizeof(F)});
-      to.bytes(&function, sizeof(F));
+      alignas(F) std::byte bytes[sizeof(F)];
+      std::memcpy(bytes, &function, sizeof(F));
+#if __has_builtin(__builtin_clear_padding)
+      // What lies between its members may be anything, an old address, too.
+      __builtin_clear_padding(std::launder(reinterpret_cast<F*>(bytes)));
+#endif
+      refuse_addresses(bytes);
+      to.bytes(bytes, sizeof(F));
     }
   } else if constexpr (SendableFunction<F>) {
     to.put(function);
