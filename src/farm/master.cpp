@@ -183,7 +183,10 @@ std::optional<Master::Suspicion> Master::take_off_one(int worker, Job& job, cons
 }
 
 void Master::suspect(const Tasks& tasks, Suspicion how) {
-  const auto place = std::ranges::upper_bound(suspects_, how, {}, &Suspects::how);
+  const auto runs_before = [](const Suspicion& a, const Suspicion& b) {
+    return std::pair{a.undecided, a.crashes} < std::pair{b.undecided, b.crashes};
+  };
+  const auto place = std::ranges::upper_bound(suspects_, how, runs_before, &Suspects::how);
   suspects_.insert(place, {tasks, how});
 }
 
@@ -195,7 +198,7 @@ void Master::count_crash(int worker, Job& job, const Tasks& task, Suspicion befo
     suspect(task, before);
     return;
   }
-  given_up_.push_back({task.job, task.first, worker, before.crashes, trouble.attempts()});
+  given_up_.push_back({task.job, task.first, worker, before.crashes, trouble.attempts(), before.lost});
   job.trouble.erase(task.first);
 }
 
@@ -253,7 +256,9 @@ bool Master::undecided(int worker, JobId id, std::uint64_t task) {
   const auto careful = take_off_one(worker, job, {id, task, 1});
   if (job.cancelled) return true;
   ++job.trouble[task].undecided;
-  suspect({id, task, 1}, {true, careful.value_or(Suspicion{}).crashes});
+  Suspicion how = careful.value_or(Suspicion{});
+  how.undecided = true;
+  suspect({id, task, 1}, how);
   return true;
 }
 
@@ -307,6 +312,7 @@ bool Master::lost(int worker) {
     job.leased -= lease.tasks.count;
     if (job.cancelled) continue;
     Suspicion before = w.careful.value_or(Suspicion{});
+    before.lost = worker;
     if (alone) {
       count_crash(worker, job, lease.tasks, before);
     } else {

@@ -126,7 +126,7 @@ std::optional<Action> Master::next_suspect(bool here) {
       attempts = found->second.attempts();
       job.trouble.erase(found);
     }
-    return GiveUp{tasks.job, tasks.first, none, how.crashes, attempts};
+    return GiveUp{tasks.job, tasks.first, none, how.crashes, attempts, how.lost};
   }
   if (found != job.trouble.end() && !here) {
     const std::vector<int>& tried = found->second.tried;

@@ -560,10 +560,10 @@ struct Crew::Impl {
       if (open.job) {
         const bool known = gone.worker >= 0;
         const OwnProcesses own = open.own_processes[gone.task];
-        const Seen& last = seen[static_cast<std::size_t>(std::max(gone.worker, 0))];
-        open.job->error({gone.task, gone.worker, known ? last.host : "no host",
+        const std::string death = gone.lost >= 0 ? seen[static_cast<std::size_t>(gone.lost)].death : "";
+        open.job->error({gone.task, gone.worker, known ? seen[static_cast<std::size_t>(gone.worker)].host : "no host",
                          own.crashes < gone.crashes ? "worker lost" : "crashed",
-                         why_given_up(gone.crashes, own, last.death, !known), gone.attempts});
+                         why_given_up(gone.crashes, own, death, !known), gone.attempts});
       }
       open.finish({gone.job, gone.task, 1});
       close_if_finished(gone.job);

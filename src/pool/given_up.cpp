@@ -26,9 +26,9 @@ std::string why_given_up(unsigned crashes, const OwnProcesses& own, std::string_
   const auto add = [&](std::string_view joint, const std::string& what) {
     text += text.empty() ? what : fmt::format("{}{}", joint, what);
   };
-  if (own.crashes == 1) add(", then ", "a process of its own " + how(own.last));
+  if (own.crashes == 1) add("; then ", "a process of its own " + how(own.last));
   if (own.crashes > 1) {
-    add(", then ", fmt::format("{} processes of its own died, of which the last {}", own.crashes, how(own.last)));
+    add("; then ", fmt::format("{} processes of its own died, of which the last {}", own.crashes, how(own.last)));
   }
   if (own.undecided) add("; ", "a process of its own " + how(*own.undecided));
   if (nobody_is_left) add("; ", "no worker is left to run it");

@@ -141,8 +141,10 @@ TEST_F(losses, a_task_that_kills_its_worker_fails_in_a_process_of_its_own_and_th
   expect_quick_end(running, outcome);
   EXPECT_EQ(outcome.exit_code, 3) << outcome;
   EXPECT_THAT(outcome.out, testing::HasSubstr("task 700 failed on rank "));
-  EXPECT_THAT(outcome.out, testing::HasSubstr("after 2 attempts: worker lost: 1 worker died over it, then a process of "
-                                              "its own was killed by signal 9 (Killed)\n"));
+  EXPECT_THAT(outcome.out,
+              testing::HasSubstr("after 2 attempts: worker lost: 1 worker died over it, which was killed by "
+                                 "signal 9 (Killed); then a process of its own was killed by signal 9 "
+                                 "(Killed)\n"));
   const auto said = lines(outcome.out);
   EXPECT_EQ(std::ranges::count_if(said, [](const std::string& line) { return line.starts_with("lost: "); }), 1);
   expect_only_losses(outcome, 1);

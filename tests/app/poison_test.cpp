@@ -68,8 +68,9 @@ TEST_P(few_workers, takes_one_worker_and_the_error_says_how_the_task_died) {
   Outcome outcome;
   const auto said = run(GetParam(), {"outcomes,segv,5"}, &outcome);
   ASSERT_THAT(said, SizeIs(2));
-  EXPECT_THAT(said[1], EndsWith(" after 2 attempts: worker lost: 1 worker died over it, then a process of its own was "
-                                "killed by signal 11 (Segmentation fault)"));
+  EXPECT_THAT(said[1], EndsWith(" after 2 attempts: worker lost: 1 worker died over it, which was killed by signal 11 "
+                                "(Segmentation fault); then a process of its own was killed by signal 11 (Segmentation "
+                                "fault)"));
   const auto errors = lines(outcome.err);
   EXPECT_EQ(std::ranges::count_if(errors, [](const std::string& line) { return line.starts_with("echelon: rank "); }),
             1);
@@ -92,8 +93,7 @@ TEST_P(few_workers, a_task_that_ends_its_process_fails_alone) {
           ? "1 worker died over it; a process of its own ended with status 3 and without a "
             "result; no worker is left to run it"
           : "2 workers died over it, of which the last ended with status 3; a process of its own ended with status 3 "
-            "and "
-            "without a result";
+            "and without a result";
   EXPECT_THAT(said.back(), EndsWith(why));
 }
 

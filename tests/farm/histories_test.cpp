@@ -66,10 +66,11 @@ struct Task {
   int running_on = nobody;  // begun there, and nothing heard of its end
   unsigned begun = 0;       // by workers that were not declared lost
   unsigned failures = 0;
-  unsigned losses = 0;    // workers lost while they held it
-  unsigned innocent = 0;  // of these: those that another task killed
-  int lost_last = nobody;
-  bool alone = false;  // the last one lost held nothing else
+  unsigned losses = 0;       // workers lost while they held it
+  unsigned innocent = 0;     // of these: those that another task killed
+  int lost_last = nobody;    // the last one that died over it, or whose process did
+  int lost_worker = nobody;  // the last one that died over it
+  bool alone = false;        // the last one lost held nothing else
   bool last_innocent = false;
   unsigned tried = 0;  // bits of workers that it failed on
 };
@@ -597,6 +598,7 @@ class History {
       for (std::uint64_t i = 0; i < its.tasks.size(); ++i) {
         Task& task = its.tasks[i];
         if (task.holder != worker) continue;
+        task.lost_worker = worker;
         lose(task, worker, alone, one.killer && !(*one.killer == TaskName{its.id, i}));
         let_go(its, one, task);
       }
@@ -764,6 +766,7 @@ class History {
     Task& task = its.tasks[what.task];
     require(task.holder == nobody, "a task is given up that is held");
     require(what.crashes == task.losses, "crashes were counted wrongly");
+    require(what.lost == task.lost_worker, "another worker than the last that died over it");
     require(what.attempts == task.failures + what.crashes + (task.undecided ? 1 : 0), "attempts were counted wrongly");
     if (what.worker == nobody) {
       // A suspect, and only the master's own rank is left, which runs it in no process of its own.

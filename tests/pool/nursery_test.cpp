@@ -58,7 +58,7 @@ std::string run(Nursery& nursery, F f, const A& argument) {
   comm::Packer function;
   pack_function(function, f);
   comm::Packer arguments;
-  pack_sized(arguments, argument);
+  pack_sized<A>(arguments, argument);
   const TasksHead head{{{3, 4, 1}, 17, true, true},
                        function.size(),
                        FixedSize<A>::value.value_or(varies),

@@ -51,6 +51,7 @@ struct GiveUp {
   int worker;
   unsigned crashes;
   unsigned attempts;
+  int lost;  ///< the last worker that died over it; -1: none did
 };
 using Action = std::variant<Read, Give, TakeBack, GiveUp>;
 
@@ -139,6 +140,9 @@ class Master {
   [[nodiscard]] std::uint64_t leased(int worker) const { return workers_.at(static_cast<std::size_t>(worker)).tasks; }
 
  private:
+  static constexpr int here_worker = 0;
+  static constexpr int none = -1;
+
   struct Trouble {  // what is known of a task that failed or crashed
     unsigned failures = 0;
     unsigned crashes = 0;
@@ -146,10 +150,10 @@ class Master {
     std::vector<int> tried;
     [[nodiscard]] unsigned attempts() const noexcept { return failures + crashes + undecided; }
   };
-  struct Suspicion {  // the larger, the later it runs
+  struct Suspicion {
     bool undecided = false;
     unsigned crashes = 0;
-    friend auto operator<=>(const Suspicion&, const Suspicion&) = default;
+    int lost = none;  // the last worker that died over it
   };
   struct Estimate {
     double tasks = 0;
@@ -217,9 +221,6 @@ class Master {
   [[nodiscard]] std::optional<Action> next_of_jobs(bool here);
   [[nodiscard]] std::optional<Action> next_take_back(bool someone_is_idle);
   [[nodiscard]] bool tried_by_all(const Trouble& trouble) const;
-
-  static constexpr int here_worker = 0;
-  static constexpr int none = -1;
 
   std::vector<Worker> workers_;   // by rank
   std::vector<int> loads_first_;  // by number of leases: the first worker in a list of those that have as many
