@@ -41,7 +41,7 @@ int run_body(int& argc, char**& argv, const Body& body) {
   }
   try {
     pool::detail::assemble(*session);
-    session->end_collectives(
+    session->refuse_collectives(
         "all ranks call this together, and the body of echelon::run runs on the master alone; use echelon::parallel");
     if (!session->is_master()) {
       pool::detail::serve(*session, pool::detail::Until::master_leaves);
