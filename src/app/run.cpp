@@ -95,7 +95,7 @@ void begin(int& argc, char**& argv) {
   const comm::Session& session = running->session;
   try {
     pool::detail::assemble(session, running->nursery.get());
-    session.end_collectives(
+    session.refuse_collectives(
         "all ranks call this together, and the body of echelon::run runs on the master alone; use echelon::parallel");
     set_last_act(session.is_master() ? end_master : end_worker);
     if (session.is_master()) {

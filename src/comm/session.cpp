@@ -263,7 +263,9 @@ void Session::check_calls() const {
   if (impl_->check_left) impl_->check_left(impl_->calls.open.front()->number);
 }
 
-void Session::end_collectives(std::string why) const { impl_->calls.forbidden = std::move(why); }
+std::string Session::refuse_collectives(std::string why) const {
+  return std::exchange(impl_->calls.forbidden, std::move(why));
+}
 
 bool Session::has_collectives() const noexcept { return impl_->calls.forbidden.empty(); }
 

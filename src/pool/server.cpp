@@ -1,5 +1,8 @@
 #include "server.hpp"
 
+#include <string>
+#include <utility>
+
 #include <echelon/comm/backoff.hpp>
 #include <echelon/comm/collectives.hpp>
 #include <echelon/measure/machine.hpp>
@@ -11,6 +14,21 @@ namespace {
 constexpr std::chrono::microseconds look_for_requests_every{20};
 /// Results that are larger are sent at once.
 constexpr std::size_t report_bytes = 1 << 16;
+
+/// A task that waited for all ranks would wait for ever: the others do not make its calls.
+class ActsAlone {
+ public:
+  explicit ActsAlone(const comm::Session& session)
+      : session_{session},
+        before_{session.refuse_collectives("all ranks call this together, and this rank runs tasks of a pool")} {}
+  ~ActsAlone() { session_.refuse_collectives(std::move(before_)); }
+  ActsAlone(const ActsAlone&) = delete;
+  ActsAlone& operator=(const ActsAlone&) = delete;
+
+ private:
+  const comm::Session& session_;
+  std::string before_;
+};
 
 }  // namespace
 
@@ -31,6 +49,7 @@ void Server::tell_exit(int status) {
 
 void Server::serve(Until until) {
   using measure::Phase;
+  const ActsAlone alone{session_};
   const auto has_ended = [&] { return leaving_ || (until == Until::pool_ends && pools_ended_ > 0); };
   comm::Backoff backoff;
   auto looked = measure::Clock::now();

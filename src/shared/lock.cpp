@@ -135,6 +135,12 @@ Lock::Lock(const comm::Session& session) {
 }
 
 Lock::~Lock() {
+  if (impl_ && impl_->held) {
+    try {
+      unlock();      // or others would wait for it for ever
+    } catch (...) {  // who is left learns of it by what is lost
+    }
+  }
   if (impl_ && impl_->object) impl_->object->retire(std::move(impl_));
 }
 

@@ -112,6 +112,18 @@ void overlapping(Session& s) {
   }
 }
 
+Session* the_session = nullptr;
+
+void barrier_in_task(Session& s) {
+  the_session = &s;
+  Pool pool{s};
+  if (!s.is_master()) return;
+  say(pool.apply([] {
+    the_session->barrier();
+    return 1;
+  }));
+}
+
 void other_order(Session& s) {
   if (s.rank() == 1) {
     const echelon::Lock lock{s};
@@ -161,6 +173,7 @@ const std::map<std::string, Part> of_parallel{
     {"without_serve", without_serve},
     {"serve_twice", serve_twice},
     {"overlapping", overlapping},
+    {"barrier_in_task", barrier_in_task},
     {"other_order", other_order},
     {"worker_leaves", worker_leaves},
     {"master_leaves", master_leaves},

@@ -71,6 +71,11 @@ TEST(misuse, workers_that_call_a_pool_are_told_in_one_line) {
   expect_told(run("workers_call"), HasSubstr("only the master's pool can be called; workers call serve()"));
 }
 
+TEST(misuse, a_task_does_not_wait_for_all_ranks) {
+  expect_told(run("barrier_in_task"),
+              HasSubstr("Session::barrier(): all ranks call this together, and this rank runs"));
+}
+
 TEST(misuse, workers_serve_where_they_forget_to) {
   for (const auto& [what, out] :
        {std::pair{"without_serve", "10\n16\n"}, {"serve_twice", "9\n"}, {"overlapping", "10\n"}}) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <numeric>
 #include <random>
@@ -195,6 +196,20 @@ TEST_F(locks, cannot_be_had_twice_or_left_by_who_does_not_have_them) {
       lock.unlock();
       EXPECT_EQ(error_of([&] { lock.unlock(); }), std::errc::operation_not_permitted);
     }
+    session().barrier();
+  }
+}
+
+TEST_F(locks, are_given_back_by_who_leaves_with_them) {
+  for (const int holder : {0, ranks() - 1}) {
+    auto lock = std::make_unique<Lock>(session());
+    if (self() == holder) lock->lock();
+    session().barrier();
+    if (self() != holder) {
+      lock->lock();
+      lock->unlock();
+    }
+    lock.reset();
     session().barrier();
   }
 }

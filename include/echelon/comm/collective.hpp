@@ -13,7 +13,7 @@ enum class Call : std::uint8_t { none, barrier, pool, queue, pipe, lock, value, 
 /// would be a hang is an error on the ranks that would hang:
 /// - Ranks that make different calls at the same time all throw std::logic_error, which names two of them.
 /// - A rank that waits for one that has come to its end (Roster::leave(), or the end of its session) throws it, too.
-/// - Where ranks do not act together (Session::end_collectives()), the call throws it at once.
+/// - Where ranks do not act together (Session::refuse_collectives()), the call throws it at once.
 class Collective {
  public:
   /// Returns when all ranks have made the call.

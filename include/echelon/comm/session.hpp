@@ -59,9 +59,9 @@ class Session {
   /// for something else.
   void check_calls() const;
 
-  /// From now on ranks do not act together: what is collective throws std::logic_error with `why` on this rank, rather
-  /// than wait for ever.
-  void end_collectives(std::string why) const;
+  /// From now on this rank does not act together with others: what is collective throws std::logic_error with `why`,
+  /// rather than wait for ever; empty: it does. Returns what was said before.
+  std::string refuse_collectives(std::string why) const;
   [[nodiscard]] bool has_collectives() const noexcept;
 
   /// Lets MPI serve other ranks' requests that need this one; cheap enough to be called every 100 us.

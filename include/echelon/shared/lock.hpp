@@ -20,6 +20,7 @@ class Lock {
  public:
   /// Collective.
   explicit Lock(const comm::Session& session);
+  /// Gives it back where this rank holds it.
   ~Lock();
   Lock(const Lock&) = delete;
   Lock& operator=(const Lock&) = delete;
