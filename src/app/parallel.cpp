@@ -9,6 +9,7 @@
 #include <echelon/comm/nodes.hpp>
 #include <echelon/comm/roster.hpp>
 #include <echelon/launch/outcome.hpp>
+#include <echelon/launch/start_report.hpp>
 
 #include "program.hpp"
 
@@ -68,9 +69,11 @@ int run_parallel(int& argc, char**& argv, const Body& body) {
   std::optional<comm::Session> session;
   comm::Roster* roster = nullptr;
   try {
+    launch::tell_begun(comm::placement().rank);
     session.emplace(argc, argv);
     constexpr std::chrono::seconds all_begin_within{60};  // of each other, on a machine where everything is slow
     roster = &comm::Roster::of(*session, all_begin_within);
+    if (session->is_master()) launch::tell_started();
   } catch (const std::exception& e) {
     if (session) session->abort(ExitCode::broken, e.what());
     return tell(ExitCode::broken, e.what());

@@ -4,6 +4,7 @@
 #include <echelon/app/run.hpp>
 #include <echelon/base/error.hpp>
 #include <echelon/launch/outcome.hpp>
+#include <echelon/launch/start_report.hpp>
 #include <echelon/pool/crew.hpp>
 #include <echelon/pool/error.hpp>
 
@@ -35,12 +36,14 @@ int run_body(int& argc, char**& argv, const Body& body) {
   int code = 0;
   std::optional<comm::Session> session;
   try {
+    launch::tell_begun(comm::placement().rank);
     session.emplace(argc, argv);
   } catch (const std::exception& e) {
     return tell(ExitCode::broken, e.what());
   }
   try {
     pool::detail::assemble(*session);
+    if (session->is_master()) launch::tell_started();
     if (!session->is_master()) {
       pool::detail::serve(*session, pool::detail::Until::master_leaves);
       return 0;

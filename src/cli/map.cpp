@@ -11,6 +11,7 @@
 #include <echelon/base/number.hpp>
 #include <echelon/command/environment.hpp>
 #include <echelon/command/template.hpp>
+#include <echelon/launch/start_report.hpp>
 #include <echelon/launch/starter.hpp>
 #include <echelon/map/run.hpp>
 #include <echelon/measure/machine.hpp>
@@ -205,6 +206,7 @@ ExitCode run(MapCommand& map, const RankContext& ranks) {
   const map::Surroundings surroundings{
       .output = starter.output(),
       .errors = starter.errors(),
+      .started = launch::tell_started,
       .progress =
           [&](const map::Progress& p) {
             line.update(report::TaskProgress{p.ended, p.failed, p.total, p.ended_now});
