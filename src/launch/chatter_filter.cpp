@@ -73,7 +73,7 @@ std::string ChatterFilter::feed(std::string_view bytes) {
 
 std::string ChatterFilter::finish() {
   std::string rest = std::exchange(line_, {});
-  if (block_ && !is_about_ranks(*block_ + rest))
+  if (block_ && !is_about_ranks(*block_ + rest) && !passes_over_blocks_)
     rest = *block_ + rest;
   else if (block_)
     rest.clear();
@@ -101,7 +101,7 @@ std::string ChatterFilter::take_line(std::string_view line) {
   block_->append(line);
   if (!dashes) return {};
   const std::string block = *std::exchange(block_, std::nullopt);
-  return is_about_ranks(block) ? std::string{} : block;
+  return is_about_ranks(block) || passes_over_blocks_ ? std::string{} : block;
 }
 
 bool ChatterFilter::is_passed_over(std::string_view own) const {

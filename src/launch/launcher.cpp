@@ -295,8 +295,9 @@ void Run::copy(std::chrono::milliseconds patience) {
   if (pipes[1].revents != 0) {
     const std::string text = outcome.feed(read_some(errors, buffer));
     ranks.step();  // after reading: a rank's connection closes before mpirun can say something of its end
-    const bool is_over = outcome.outcome() || !ranks.ended_at_start().empty();
-    if (is_over && child_pid > 0) chatter.pass_over(child_pid);
+    if (child_pid > 0 && (outcome.outcome() || ranks.killed_at_start())) {
+      chatter.pass_over(child_pid, !outcome.outcome());
+    }
     put(filtered(text));
     if (errors < 0) {
       put(filtered(outcome.finish()));
@@ -443,10 +444,6 @@ int exit_code(int status, const Run& run) {
                     killed->rank, killed->host, killed->signal, killed->signal_name));
     return static_cast<int>(ExitCode::broken);
   }
-  if (!run.start.lost().empty() && !run.outcome.outcome()) {
-    put(fmt::format("echelon: {}; the run is lost, start it again\n", why_not_started(run.start.lost())));
-    return static_cast<int>(ExitCode::broken);
-  }
   // The launcher's end may be that of a rank that it has ended itself, or on request, or a crash of its own (Open MPI
   // 4.1.4, PMIx 4.2.2).
   if (run.outcome.outcome()) return *run.outcome.outcome();
@@ -456,6 +453,15 @@ int exit_code(int status, const Run& run) {
     return static_cast<int>(ExitCode::broken);
   }
   const int code = WEXITSTATUS(status);
+  if (constexpr int of_signals = 128; code > of_signals) {  // which ended a rank before it could be known
+    put(fmt::format("echelon: a rank was killed by signal {} ({}); the run is lost, start it again\n",
+                    code - of_signals, strsignal(code - of_signals)));
+    return static_cast<int>(ExitCode::broken);
+  }
+  if (!run.start.lost().empty()) {
+    put(fmt::format("echelon: {}; the run is lost, start it again\n", why_not_started(run.start.lost())));
+    return static_cast<int>(ExitCode::broken);
+  }
   for (const ExitCode ours :
        {ExitCode::done, ExitCode::usage, ExitCode::tasks_failed, ExitCode::broken, ExitCode::resumable}) {
     if (code == static_cast<int>(ours)) return code;

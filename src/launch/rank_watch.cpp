@@ -1,5 +1,6 @@
 #include "rank_watch.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <sstream>
@@ -85,7 +86,7 @@ bool RankWatch::read(Connection& connection) {
   while ((size = recv(connection.socket.get(), buffer.data(), buffer.size(), 0)) > 0) {
     connection.unread.append(buffer.data(), static_cast<std::size_t>(size));
     for (std::size_t end = 0; (end = connection.unread.find('\n')) != std::string::npos;) {
-      if (!take(connection, connection.unread.substr(0, end))) return false;
+      if (!take(connection, connection.unread.substr(0, end + 1))) return false;
       connection.unread.erase(0, end + 1);
     }
     if (connection.unread.size() > longest_line) return false;
@@ -97,6 +98,7 @@ bool RankWatch::read(Connection& connection) {
 bool RankWatch::take(Connection& connection, const std::string& line) {
   if (connection.rank >= 0) {
     have_started_ = have_started_ || (connection.rank == 0 && line == started_line);
+    if (line == exits_line) ranks_[static_cast<std::size_t>(connection.rank)].exits = true;
     return true;
   }
   if (!line.starts_with(begun_word)) return false;
@@ -111,6 +113,10 @@ bool RankWatch::take(Connection& connection, const std::string& line) {
   known.process = process;
   connection.rank = rank;
   return true;
+}
+
+bool RankWatch::killed_at_start() const noexcept {
+  return std::ranges::any_of(ended_at_start_, [&](int rank) { return !ranks_[static_cast<std::size_t>(rank)].exits; });
 }
 
 void RankWatch::end(const Connection& connection) {

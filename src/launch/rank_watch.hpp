@@ -16,7 +16,8 @@ namespace echelon::launch {
 class RankWatch {
  public:
   struct Rank {
-    pid_t process = 0;  ///< 0: it has not begun
+    pid_t process = 0;   ///< 0: it has not begun
+    bool exits = false;  ///< it has called exit()
     bool has_ended = false;
   };
 
@@ -35,6 +36,8 @@ class RankWatch {
   [[nodiscard]] bool have_started() const noexcept { return have_started_; }
   /// Those that have begun, and ended before that.
   [[nodiscard]] const std::vector<int>& ended_at_start() const noexcept { return ended_at_start_; }
+  /// One of these was killed, so what others print from now on is of no use.
+  [[nodiscard]] bool killed_at_start() const noexcept;
 
  private:
   struct Connection {

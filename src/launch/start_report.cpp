@@ -54,7 +54,8 @@ Descriptor connect_to(const WatchPlace& place) {
 
 void say(std::string_view line) {
   // A line is far shorter than what a new connection takes at once.
-  while (send(connection, line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EINTR) {
+  while (connection >= 0 && send(connection, line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
+         errno == EINTR) {
   }
 }
 
@@ -98,14 +99,13 @@ void tell_begun(int rank) noexcept {
     pthread_atfork(nullptr, nullptr, [] {
       if (connection >= 0) close(std::exchange(connection, -1));
     });
+    std::atexit([] { say(exits_line); });
     say(fmt::format("{}{} {} {}\n", begun_word, token, rank, getpid()));
   } catch (const std::exception&) {
     // Nobody watches over this rank's start then, which is no reason not to start.
   }
 }
 
-void tell_started() noexcept {
-  if (connection >= 0) say(fmt::format("{}\n", started_line));
-}
+void tell_started() noexcept { say(started_line); }
 
 }  // namespace echelon::launch

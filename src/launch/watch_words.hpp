@@ -20,8 +20,11 @@ struct WatchPlace {
   [[nodiscard]] static std::optional<WatchPlace> parse(std::string_view text);
 };
 
-/// What a rank says first: "begun TOKEN RANK PROCESS\n"; and rank 0 later.
+/// What a rank says first: "begun TOKEN RANK PROCESS\n".
 inline constexpr std::string_view begun_word = "begun ";
-inline constexpr std::string_view started_line = "started";
+/// Rank 0: the start is over on all ranks.
+inline constexpr std::string_view started_line = "started\n";
+/// It ends by exit().
+inline constexpr std::string_view exits_line = "exits\n";
 
 }  // namespace echelon::launch
