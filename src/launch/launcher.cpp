@@ -447,12 +447,12 @@ int exit_code(int status, const Run& run) {
   // The launcher's end may be that of a rank that it has ended itself, or on request, or a crash of its own (Open MPI
   // 4.1.4, PMIx 4.2.2).
   if (run.outcome.outcome()) return *run.outcome.outcome();
-  if (WIFSIGNALED(status)) {
+  if (WIFSIGNALED(status) && run.start.lost().empty()) {
     put(fmt::format("echelon: {} was killed by signal {}; the run is lost, start it again\n", run.launcher,
                     WTERMSIG(status)));
     return static_cast<int>(ExitCode::broken);
   }
-  const int code = WEXITSTATUS(status);
+  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
   if (constexpr int of_signals = 128; code > of_signals) {  // which ended a rank before it could be known
     put(fmt::format("echelon: a rank was killed by signal {} ({}); the run is lost, start it again\n",
                     code - of_signals, strsignal(code - of_signals)));
