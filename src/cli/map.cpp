@@ -326,7 +326,7 @@ void add_map(CLI::App& program, Command& chosen) {
     chosen.reads_input = std::ranges::any_of(map->options.sources, is_standard_input);
     chosen.ranks = 1 + (map->jobs > 0 ? map->jobs : measure::usable_cpus());
     chosen.before_mpi = [map] {
-      if (comm::placement().rank != 0) launch::leave_stopping_to_rank_0();
+      launch::expect_stop_signals(comm::placement().rank);
       if (map->options.needs_s) (void)allocation_end();
       map->helper = std::make_unique<command::Helper>(command::command_environment(environ));
     };

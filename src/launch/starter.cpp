@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -16,6 +17,7 @@ namespace echelon::launch {
 
 Starter::Starter() {
   signal(SIGPIPE, SIG_IGN);
+  count_stop_signals();
   if (std::array<int, 3> given{}; (line_ = connect_line(std::getenv(starter_variable), given)) >= 0) {
     input_ = given[0];
     output_ = given[1];
@@ -24,7 +26,6 @@ Starter::Starter() {
     if (isatty(output_) != 0 || isatty(errors_) != 0) signal(SIGTTOU, SIG_IGN);
     return;
   }
-  count_stop_signals();
   tell_out_of_reach();
 }
 
@@ -34,23 +35,24 @@ Starter::~Starter() {
 }
 
 int Starter::stop_requests() noexcept {
-  if (line_ < 0) return counted_stop_signals();
   char byte = 0;
   ssize_t size = 0;
-  while (requests_ < 2 && (size = recv(line_, &byte, 1, MSG_DONTWAIT)) != 0) {
+  while (line_ >= 0 && requests_ < 2) {
+    size = recv(line_, &byte, 1, MSG_DONTWAIT);
     if (size < 0 && errno == EINTR) continue;
-    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return requests_;
-    if (size < 0) break;
-    ++requests_;
+    if (size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
+    requests_ = size > 0 ? requests_ + 1 : 2;  // nobody is there any more who could say so
   }
-  return requests_ = 2;  // it was said, or nobody is there any more who could
+  // The same signal may have come to this process as well as to the starter.
+  return std::max(requests_, counted_stop_signals());
 }
 
-void leave_stopping_to_rank_0() noexcept {
+void expect_stop_signals(int rank) noexcept {
+  if (rank == 0) return count_stop_signals();
   struct sigaction action {};
   action.sa_handler = [](int) {};  // unlike SIG_IGN, not for the programs that this one runs
   action.sa_flags = SA_RESTART;
-  for (const int number : {SIGUSR1, SIGUSR2}) sigaction(number, &action, nullptr);
+  for (const int number : stop_signals) sigaction(number, &action, nullptr);
 }
 
 }  // namespace echelon::launch
