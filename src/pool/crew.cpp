@@ -397,9 +397,15 @@ struct Crew::Impl {
       for (const farm::JobId id : touched) close_if_finished(id);
       return;
     }
-    const auto& lost = std::get<comm::LivenessMonitor::Lost>(news);
-    if (!master.is_live(lost.rank)) return;
-    lose(lost.rank, lost.cause == comm::LivenessMonitor::Lost::Cause::silent ? silent : "ended");
+    losses.push_back(std::get<comm::LivenessMonitor::Lost>(news));
+    if (open_pools > 0) take_losses();
+  }
+
+  void take_losses() {
+    for (const auto& lost : std::exchange(losses, {})) {
+      if (!master.is_live(lost.rank)) continue;
+      lose(lost.rank, lost.cause == comm::LivenessMonitor::Lost::Cause::silent ? silent : "ended");
+    }
   }
 
   std::vector<farm::JobId> jobs_on(int worker) const { return master.jobs_on(worker); }
@@ -552,6 +558,8 @@ struct Crew::Impl {
   farm::Master master;
   bool here_works;
   int pools_here_works_for = 0;
+  int open_pools = 0;
+  std::vector<comm::LivenessMonitor::Lost> losses;  // while no pool was open
   std::unordered_map<farm::JobId, OpenJob> jobs;
   std::vector<Seen> seen;  // by rank
   std::unordered_map<int, measure::Books> books;
@@ -755,8 +763,15 @@ measure::Record Crew::report() {
   return record;
 }
 
+void Crew::begin_pool() {
+  const Impl::Inside inside{*impl_};
+  ++impl_->open_pools;
+  impl_->take_losses();
+}
+
 void Crew::end_pool() {
   const Impl::Inside inside{*impl_};
+  --impl_->open_pools;
   if (impl_->session.size() == 1) return;
   for (int rank = 1; rank < impl_->session.size(); ++rank) {
     if (!impl_->master.is_live(rank)) continue;
@@ -773,6 +788,7 @@ void Crew::end_pool() {
 void Crew::leave() {
   const Impl::Inside inside{*impl_};
   impl_->has_left = true;
+  impl_->take_losses();
   if (impl_->session.size() == 1) return;
   std::vector<int> live;
   for (int rank = 1; rank < impl_->session.size(); ++rank) {

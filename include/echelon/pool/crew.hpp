@@ -84,6 +84,9 @@ class Crew {
   void let_master_work(int change);
   [[nodiscard]] int workers() const;  ///< ranks that run tasks
   [[nodiscard]] measure::Record report();
+  /// A pool begins. While there is none, nothing is at stake: that a worker's session ends before the master's is no
+  /// loss.
+  void begin_pool();
   /// A pool has ended: each worker returns from one serve(session, Until::pool_ends).
   void end_pool();
   /// Tells the workers to leave, and waits a little for them; those that stay are ended.
