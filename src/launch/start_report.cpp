@@ -38,6 +38,7 @@ Descriptor connect_to(const WatchPlace& place) {
     polled.push_back({one.get(), POLLOUT, 0});
     tries.push_back(std::move(one));
   }
+  if (tries.empty()) return {};
   for (auto now = std::chrono::steady_clock::now(); now < end; now = std::chrono::steady_clock::now()) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - now).count();
     if (poll(polled.data(), polled.size(), static_cast<int>(left)) < 0 && errno != EINTR) break;

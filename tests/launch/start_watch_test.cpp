@@ -58,13 +58,13 @@ class Child {
   pid_t pid_;
 };
 
-class start_watch : public testing::TestWithParam<bool> {
+class start : public testing::Test {
  protected:
-  start_watch() {
+  explicit start(bool within_host = true) : watch_{4, token, within_host} {
     setenv(watch_variable, watch_.place().c_str(), 1);
     setenv(launched_variable, token, 1);
   }
-  ~start_watch() override {
+  ~start() override {
     unsetenv(watch_variable);
     unsetenv(launched_variable);
   }
@@ -83,16 +83,21 @@ class start_watch : public testing::TestWithParam<bool> {
   [[nodiscard]] bool see_ended(int rank) {
     return see([&] { return watch_.ranks()[static_cast<std::size_t>(rank)].has_ended; });
   }
-  /// What `start` takes for lost, in the end.
-  [[nodiscard]] std::vector<int> lost(StartWatch& start, pid_t launcher) {
+  /// What `looks` takes for lost, in the end.
+  [[nodiscard]] std::vector<int> lost(StartWatch& looks, pid_t launcher) {
     EXPECT_TRUE(see([&] {
-      start.look(launcher);
-      return !start.lost().empty();
+      looks.look(launcher);
+      return !looks.lost().empty();
     }));
-    return start.lost();
+    return looks.lost();
   }
 
-  RankWatch watch_{4, token, GetParam()};
+  RankWatch watch_;
+};
+
+class start_watch : public start, public testing::WithParamInterface<bool> {
+ protected:
+  start_watch() : start{GetParam()} {}
 };
 
 INSTANTIATE_TEST_SUITE_P(, start_watch, testing::Bool(),
@@ -199,7 +204,7 @@ TEST_P(start_watch, starter_out_of_reach_keeps_no_rank) {
   }
 }
 
-TEST_P(start_watch, place_is_read_as_it_was_written) {
+TEST_F(start, place_is_read_as_it_was_written) {
   const auto place = WatchPlace::parse("4711,1 a-b,10.1.2.3,fe80::1");
   ASSERT_TRUE(place);
   EXPECT_EQ(place->port, 4711);
@@ -208,17 +213,17 @@ TEST_P(start_watch, place_is_read_as_it_was_written) {
   EXPECT_EQ(place->text(), "4711,1 a-b,10.1.2.3,fe80::1");
 }
 
-TEST_P(start_watch, ranks_that_end_at_the_start_are_lost_together) {
-  StartWatch start{watch_, false};
+TEST_F(start, ranks_that_end_at_the_start_are_lost_together) {
+  StartWatch looks{watch_, false};
   Child first{[] { tell_begun(3); }};
   Child second{[] { tell_begun(1); }};
   const Child third{[] { tell_begun(2); }};
   ASSERT_TRUE(see_begun(1) && see_begun(2) && see_begun(3));
-  start.look(getpid());
-  EXPECT_THAT(start.lost(), IsEmpty());
+  looks.look(getpid());
+  EXPECT_THAT(looks.lost(), IsEmpty());
   first.end(SIGKILL);
   second.end(SIGKILL);
-  EXPECT_THAT(lost(start, getpid()), ElementsAre(1, 3));
+  EXPECT_THAT(lost(looks, getpid()), ElementsAre(1, 3));
 }
 
 /// A launcher whose ranks are its children; the rank `dead` dies before it begins.
@@ -234,42 +239,41 @@ void launch_all_but(int dead) {
   }
 }
 
-TEST_P(start_watch, rank_that_dies_before_it_begins_is_seen_by_its_launcher) {
-  test::RunningProgram::started();
-  StartWatch start{watch_, true};
+TEST_F(start, rank_that_dies_before_it_begins_is_seen_by_its_launcher) {
+  StartWatch looks{watch_, true};
   Child launcher{[] { launch_all_but(3); }};
-  EXPECT_THAT(lost(start, launcher.pid()), ElementsAre(3));
+  EXPECT_THAT(lost(looks, launcher.pid()), ElementsAre(3));
   launcher.end(SIGKILL);
   for (const auto& rank : watch_.ranks()) {
     if (rank.process != 0) kill(rank.process, SIGKILL);
   }
 }
 
-TEST_P(start_watch, launcher_that_has_more_to_start_is_waited_for) {
+TEST_F(start, launcher_that_has_more_to_start_is_waited_for) {
   using namespace std::chrono_literals;
-  StartWatch start{watch_, true};
+  StartWatch looks{watch_, true};
   // The second rank takes its time to run its program, and then the launcher to start the third.
   Child launcher{[] {
     const auto begin = [](int rank) {
       if (fork() == 0) {
-        if (rank == 1) poll(nullptr, 0, 2500);
+        if (rank == 1) poll(nullptr, 0, 2000);
         tell_begun(rank);
         for (;;) pause();
       }
     };
     begin(0);
     begin(1);
-    const auto end = std::chrono::steady_clock::now() + 5s;
+    const auto end = std::chrono::steady_clock::now() + 4s;
     while (std::chrono::steady_clock::now() < end) {
     }
     begin(2);
     begin(3);
   }};
   EXPECT_TRUE(see([&] {
-    start.look(launcher.pid());
-    return watch_.ranks()[3].process != 0 || !start.lost().empty();
+    looks.look(launcher.pid());
+    return watch_.ranks()[3].process != 0 || !looks.lost().empty();
   }));
-  EXPECT_THAT(start.lost(), IsEmpty());
+  EXPECT_THAT(looks.lost(), IsEmpty());
   launcher.end(SIGKILL);
   for (const auto& rank : watch_.ranks()) {
     if (rank.process != 0) kill(rank.process, SIGKILL);
