@@ -190,6 +190,13 @@ std::string_view read_some(int& pipe, std::span<char> buffer) {
   return {};
 }
 
+/// Of a child that has not been waited for.
+bool was_killed(pid_t child) {
+  siginfo_t end{};
+  if (waitid(P_PID, static_cast<id_t>(child), &end, WEXITED | WNOHANG | WNOWAIT) != 0) return false;
+  return end.si_pid == child && end.si_code != CLD_EXITED;
+}
+
 /// Two connected descriptors that programs do not inherit.
 struct Pipe {
   int out = -1;  ///< to read from
@@ -295,7 +302,7 @@ void Run::copy(std::chrono::milliseconds patience) {
   if (pipes[1].revents != 0) {
     const std::string text = outcome.feed(read_some(errors, buffer));
     ranks.step();  // after reading: a rank's connection closes before mpirun can say something of its end
-    if (child_pid > 0 && (outcome.outcome() || ranks.killed_at_start())) {
+    if (child_pid > 0 && (outcome.outcome() || ranks.killed_at_start() || was_killed(child_pid))) {
       chatter.pass_over(child_pid, !outcome.outcome());
     }
     put(filtered(text));
@@ -326,6 +333,7 @@ class Patience {
     next_ = now != SIGKILL ? std::optional{Step{SIGKILL, clock::now() + after_signal}} : std::nullopt;
     return now;
   }
+  [[nodiscard]] bool has_begun() const noexcept { return begun_; }
 
  private:
   using clock = std::chrono::steady_clock;
@@ -335,8 +343,9 @@ class Patience {
   };
 
   static constexpr std::chrono::seconds after_outcome{5};
-  static constexpr std::chrono::seconds after_failure{10};  // ranks that have lost the master leave by then
-  static constexpr std::chrono::seconds after_signal{5};    // mpirun itself gives its ranks 2 s
+  static constexpr std::chrono::seconds after_failure{10};   // ranks that have lost the master leave by then
+  static constexpr std::chrono::seconds after_early_end{1};  // nobody has anything to leave in order
+  static constexpr std::chrono::seconds after_signal{5};     // mpirun itself gives its ranks 2 s
   static constexpr std::chrono::seconds after_insisting{5};
   static constexpr std::chrono::seconds for_launcher{2};  // it ends such a run itself, and says how the rank died
   static constexpr std::chrono::seconds no_time{0};
@@ -356,6 +365,7 @@ class Patience {
       return Step{end_signal, now};
     }
     if (run.outcome.outcome()) return Step{end_signal, now + after_outcome};
+    if (failure && failure->kind == Failure::Kind::ended_early) return Step{end_signal, now + after_early_end};
     if (failure) return Step{end_signal, now + after_failure};
     return std::nullopt;
   }
@@ -410,7 +420,7 @@ int supervise(Run& run, pid_t mpirun, const std::vector<pid_t>& spared) {
   while (!status) {
     run.copy(run.is_silent() ? look / 10 : look);
     run.ask_to_stop();
-    if (!run.outcome.outcome()) run.start.look(mpirun);
+    if (!run.outcome.outcome() && !patience.has_begun()) run.start.look(mpirun);
     const int signal = patience.signal_now(run);
     if (signal == SIGKILL) files = files_of(mpirun);
     if (signal != 0) kill(mpirun, signal);
@@ -420,6 +430,7 @@ int supervise(Run& run, pid_t mpirun, const std::vector<pid_t>& spared) {
     }
   }
   child_pid = 0;
+  if (WIFSIGNALED(*status)) run.chatter.pass_over(mpirun, !run.outcome.outcome());
   kill_descendants(spared);
   remove_files_of_mpirun(files);
   for (int i = 0; i < last_looks && !run.is_silent(); ++i) run.copy(look);

@@ -117,7 +117,8 @@ TEST_F(start_kills, start_that_loses_processes_ends_with_a_line) {
     for (const pid_t victim : victims) kill(victim, SIGKILL);
     if (victims.empty()) kill(running.pid(), SIGTERM);  // it is over, or it would be
     const Outcome outcome = running.wait();
-    SCOPED_TRACE("history " + std::to_string(history) + " of seed " + std::to_string(seed_) + ": " + command[3]);
+    SCOPED_TRACE("history " + std::to_string(history) + " of seed " + std::to_string(seed_) + ": " +
+                 testing::PrintToString(command));
     if (!victims.empty() && !had_started(outcome)) {
       EXPECT_EQ(outcome.exit_code, 4) << outcome;
       EXPECT_THAT(outcome.err, testing::MatchesRegex("echelon: [^\n]*; the run is lost, start it again\n"));
@@ -143,8 +144,8 @@ TEST_F(start_kills, run_that_is_ended_at_any_moment_leaves_nothing) {
       for (const auto& [rank, pid] : parts.ranks) kill(pid, signal);
     }
     const Outcome outcome = running.wait();
-    SCOPED_TRACE("history " + std::to_string(history) + " of seed " + std::to_string(seed_) + ": " + command[3] +
-                 ", signal " + std::to_string(signal));
+    SCOPED_TRACE("history " + std::to_string(history) + " of seed " + std::to_string(seed_) + ": " +
+                 testing::PrintToString(command) + ", signal " + std::to_string(signal));
     expect_no_files();
   }
 }
