@@ -18,9 +18,9 @@
 namespace echelon::test {
 namespace {
 
-int number_of(const char* variable, int otherwise) {
+std::uint64_t number_of(const char* variable, std::uint64_t otherwise) {
   const char* const text = std::getenv(variable);
-  return text == nullptr ? otherwise : std::atoi(text);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
 /// The processes of a run, as far as there are any.
@@ -29,19 +29,9 @@ struct Parts {
   std::map<int, pid_t> ranks;
 };
 
-std::string name_of(pid_t process) {
-  std::string name;
-  std::getline(std::ifstream{"/proc/" + std::to_string(process) + "/comm"}, name);
-  return name;
-}
-
 Parts parts_of(pid_t starter) {
-  Parts parts;
-  const std::vector<Process> all = descendants(starter);
-  for (const Process& process : all) {
-    if (process.parent == starter && name_of(process.pid) == "mpirun") parts.mpirun = process.pid;
-  }
-  for (const Process& process : all) {
+  Parts parts{.mpirun = launcher_of(starter), .ranks = {}};
+  for (const Process& process : descendants(starter)) {
     const auto rank = variable_of(process.pid, "OMPI_COMM_WORLD_RANK");
     if (rank && process.parent == parts.mpirun) parts.ranks[std::stoi(*rank)] = process.pid;
   }
@@ -76,8 +66,8 @@ class start_kills : public testing::Test {
     }
   }
 
-  const int seed_ = number_of("ECHELON_HISTORY_SEED", 20261128);
-  std::mt19937 random_{static_cast<std::mt19937::result_type>(seed_)};
+  const std::uint64_t seed_ = number_of("ECHELON_HISTORY_SEED", 20261128);
+  std::mt19937_64 random_{seed_};
   const std::chrono::seconds limit_{120};  // on a machine with much else to do
   TemporaryFolder work_;
   TemporaryFolder files_;
@@ -94,8 +84,8 @@ bool had_started(const Outcome& outcome) {
 }
 
 TEST_F(start_kills, start_that_loses_processes_ends_with_a_line) {
-  const int count = number_of("ECHELON_START_KILLS", 6);
-  for (int history = 0; history < count; ++history) {
+  const std::uint64_t count = number_of("ECHELON_START_KILLS", 6);
+  for (std::uint64_t history = 0; history < count; ++history) {
     const auto command = some_program();
     RunningProgram running{command, options()};
     poll(nullptr, 0, upto(400));  // a random moment, not a condition
@@ -128,8 +118,8 @@ TEST_F(start_kills, start_that_loses_processes_ends_with_a_line) {
 }
 
 TEST_F(start_kills, run_that_is_ended_at_any_moment_leaves_nothing) {
-  const int count = number_of("ECHELON_START_KILLS", 6);
-  for (int history = 0; history < count; ++history) {
+  const std::uint64_t count = number_of("ECHELON_START_KILLS", 6);
+  for (std::uint64_t history = 0; history < count; ++history) {
     const auto command = some_program();
     RunningProgram running{command, options()};
     poll(nullptr, 0, upto(600));  // a random moment, not a condition
