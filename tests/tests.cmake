@@ -74,6 +74,8 @@ echelon_test(NAME launch.launcher TIMEOUT 60)
 echelon_test(NAME launch.start_command TIMEOUT 60)
 echelon_test(NAME launch.srun_filter TIMEOUT 60)
 echelon_test(NAME launch.outcome TIMEOUT 60)
+echelon_test(NAME launch.start_watch TIMEOUT 300 WAITS)
+target_include_directories(launch_start_watch_test PRIVATE ${PROJECT_SOURCE_DIR}/src)
 add_executable(launch_probe launch/probe.cpp)
 target_link_libraries(launch_probe PRIVATE echelon_launch echelon_warnings MPI::MPI_CXX fmt::fmt)
 echelon_test(NAME launch.supervision TIMEOUT 300 WAITS LABEL mpi DEFINES "ECHELON_PROBE=\"$<TARGET_FILE:launch_probe>\"")
@@ -183,6 +185,11 @@ target_link_libraries(processes PRIVATE echelon echelon_warnings)
 echelon_test(NAME app.processes TIMEOUT 300 WAITS LABEL cli
              DEFINES "ECHELON_PROCESSES=\"$<TARGET_FILE:processes>\"" ${program_under_test})
 
+# Runs whose processes are killed while they start.
+echelon_test(NAME launch.start_kills TIMEOUT 600 WAITS LABEL cli DEFINES ${program_under_test}
+             "ECHELON_LOSSES=\"$<TARGET_FILE:losses>\"" "ECHELON_PARALLEL=\"${PROJECT_BINARY_DIR}/examples/row14_counter\"")
+add_dependencies(launch_start_kills_test echelon_program)
+
 # Programs that texts on multiprocessing show, by the number of their row in the list of these.
 echelon_test(NAME examples.output TIMEOUT 180 PROCESSORS 2 LABEL examples LAYERS measure DEFINES ${program_under_test}
              "ECHELON_EXAMPLES=\"${PROJECT_BINARY_DIR}/examples\"")
@@ -207,6 +214,7 @@ echelon_examples(
   row17_pi_threads
   row18_scaling
   pool)
+add_dependencies(launch_start_kills_test example_row14_counter)
 echelon_test(NAME comm.packing TIMEOUT 120)
 # With a message beyond 2 GiB, which is 20 s where nobody else has work.
 echelon_mpi_test(NAME comm.mailbox RANKS 1 2 3 4 7 TIMEOUT 240)
@@ -221,6 +229,8 @@ echelon_mpi_test(NAME pool.imap RANKS 1 2 3 4 7 TIMEOUT 120 ${pool_main})
 echelon_mpi_test(NAME pool.async RANKS 1 2 3 4 7 TIMEOUT 120 ${pool_main})
 echelon_mpi_test(NAME pool.pool RANKS 1 2 3 4 7 TIMEOUT 120 ${pool_main})
 echelon_mpi_test(NAME pool.own_mpi RANKS 1 2 3 TIMEOUT 60 MAIN pool/own_mpi_test.cpp)
+# A session that ends on the workers first is no loss.
+set_tests_properties(pool.own_mpi.np2 pool.own_mpi.np3 PROPERTIES FAIL_REGULAR_EXPRESSION "echelon: rank")
 
 # Queues, locks and values between ranks; the parts without MPI by private headers.
 echelon_test(NAME shared.ring TIMEOUT 300 PROCESSORS 2)

@@ -14,6 +14,7 @@
 #include <echelon/comm/nodes.hpp>
 #include <echelon/comm/roster.hpp>
 #include <echelon/launch/outcome.hpp>
+#include <echelon/launch/start_report.hpp>
 #include <echelon/pool/error.hpp>
 
 #include "acts.hpp"
@@ -131,9 +132,11 @@ void end_part(int status) {
 void begin(int& argc, char**& argv) {
   start_ranks(argc, argv);
   try {
+    launch::tell_begun(comm::placement().rank);
     running = new Part{argc, argv};
     constexpr std::chrono::seconds all_begin_within{60};  // of each other, on a machine where everything is slow
     running->roster = &comm::Roster::of(running->session, all_begin_within);
+    if (running->session.is_master()) launch::tell_started();
   } catch (const std::exception& e) {
     if (running != nullptr) running->session.abort(ExitCode::broken, e.what());
     end_without_body(tell(ExitCode::broken, e.what()));

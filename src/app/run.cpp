@@ -9,6 +9,7 @@
 #include <echelon/app/run.hpp>
 #include <echelon/base/error.hpp>
 #include <echelon/launch/outcome.hpp>
+#include <echelon/launch/start_report.hpp>
 #include <echelon/pool/crew.hpp>
 #include <echelon/pool/error.hpp>
 #include <echelon/pool/nursery.hpp>
@@ -25,9 +26,10 @@ using base::ExitCode;
 /// What this process is a rank of, from run() until the process ends: what main does after run() may still use what the
 /// body has made.
 struct Run {
-  Run(int& argc, char**& argv) : session{argc, argv} {}
+  Run(std::unique_ptr<pool::detail::Nursery> before_mpi, int& argc, char**& argv)
+      : nursery{std::move(before_mpi)}, session{argc, argv} {}
 
-  std::unique_ptr<pool::detail::Nursery> nursery = pool::detail::Nursery::start();  // before MPI
+  std::unique_ptr<pool::detail::Nursery> nursery;
   comm::Session session;
   std::thread::id thread = std::this_thread::get_id();
   std::optional<StopWatch> watch;  // on the master
@@ -88,7 +90,9 @@ int run_on_master(comm::Session& session, const Body& body) {
 void begin(int& argc, char**& argv) {
   start_ranks(argc, argv);
   try {
-    running = new Run{argc, argv};
+    auto nursery = pool::detail::Nursery::start();  // before there are connections that it would hold open
+    launch::tell_begun(comm::placement().rank);
+    running = new Run{std::move(nursery), argc, argv};
   } catch (const std::exception& e) {
     end_without_body(tell(ExitCode::broken, e.what()));
   }
@@ -97,6 +101,7 @@ void begin(int& argc, char**& argv) {
     pool::detail::assemble(session, running->nursery.get());
     session.refuse_collectives(
         "all ranks call this together, and the body of echelon::run runs on the master alone; use echelon::parallel");
+    if (session.is_master()) launch::tell_started();
     set_last_act(session.is_master() ? end_master : end_worker);
     if (session.is_master()) {
       set_first_act(end_run);

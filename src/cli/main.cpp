@@ -15,6 +15,7 @@
 #include <echelon/comm/roster.hpp>
 #include <echelon/launch/launcher.hpp>
 #include <echelon/launch/outcome.hpp>
+#include <echelon/launch/start_report.hpp>
 #include <echelon/measure/machine.hpp>
 
 #include "app.hpp"
@@ -122,6 +123,7 @@ int run_on_ranks(const Command& command, int argc, char** argv, workloads::Accou
   std::optional<comm::Session> session;
   try {
     command.before_mpi();
+    launch::tell_begun(comm::placement().rank);
     session.emplace(argc, argv);
   } catch (const std::exception& e) {
     tell(e.what());
@@ -136,6 +138,7 @@ int run_on_ranks(const Command& command, int argc, char** argv, workloads::Accou
     std::optional<LossWatch> watch;
     if (!command.runs_commands && comm::spans_nodes()) watch.emplace(*session);
     if (session->is_master()) {
+      if (!command.runs_commands) launch::tell_started();  // who outlives ranks has more to do before he sees who dies
       try {
         command.check();
         command.check_ranks(static_cast<std::uint64_t>(session->size()));

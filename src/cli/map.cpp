@@ -11,6 +11,7 @@
 #include <echelon/base/number.hpp>
 #include <echelon/command/environment.hpp>
 #include <echelon/command/template.hpp>
+#include <echelon/launch/start_report.hpp>
 #include <echelon/launch/starter.hpp>
 #include <echelon/map/run.hpp>
 #include <echelon/measure/machine.hpp>
@@ -205,6 +206,7 @@ ExitCode run(MapCommand& map, const RankContext& ranks) {
   const map::Surroundings surroundings{
       .output = starter.output(),
       .errors = starter.errors(),
+      .started = launch::tell_started,
       .progress =
           [&](const map::Progress& p) {
             line.update(report::TaskProgress{p.ended, p.failed, p.total, p.ended_now});
@@ -324,7 +326,7 @@ void add_map(CLI::App& program, Command& chosen) {
     chosen.reads_input = std::ranges::any_of(map->options.sources, is_standard_input);
     chosen.ranks = 1 + (map->jobs > 0 ? map->jobs : measure::usable_cpus());
     chosen.before_mpi = [map] {
-      if (comm::placement().rank != 0) launch::leave_stopping_to_rank_0();
+      launch::expect_stop_signals(comm::placement().rank);
       if (map->options.needs_s) (void)allocation_end();
       map->helper = std::make_unique<command::Helper>(command::command_environment(environ));
     };

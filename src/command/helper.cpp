@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include <echelon/base/processes.hpp>
-#include <echelon/base/sockets.hpp>
+#include <echelon/base/local_socket.hpp>
 #include <echelon/command/helper.hpp>
 #include <echelon/command/words.hpp>
 

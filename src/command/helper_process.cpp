@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include <echelon/base/processes.hpp>
-#include <echelon/base/sockets.hpp>
+#include <echelon/base/local_socket.hpp>
 #include <echelon/base/time.hpp>
 
 namespace echelon::command::detail {

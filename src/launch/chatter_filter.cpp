@@ -73,7 +73,7 @@ std::string ChatterFilter::feed(std::string_view bytes) {
 
 std::string ChatterFilter::finish() {
   std::string rest = std::exchange(line_, {});
-  if (block_ && !is_about_ranks(*block_ + rest))
+  if (block_ && !is_about_ranks(*block_ + rest) && !passes_over_all_)
     rest = *block_ + rest;
   else if (block_)
     rest.clear();
@@ -101,7 +101,7 @@ std::string ChatterFilter::take_line(std::string_view line) {
   block_->append(line);
   if (!dashes) return {};
   const std::string block = *std::exchange(block_, std::nullopt);
-  return is_about_ranks(block) ? std::string{} : block;
+  return is_about_ranks(block) || passes_over_all_ ? std::string{} : block;
 }
 
 bool ChatterFilter::is_passed_over(std::string_view own) const {
@@ -109,6 +109,7 @@ bool ChatterFilter::is_passed_over(std::string_view own) const {
   if (own.starts_with(abort_again)) return true;
   const std::size_t end = own.find("] ");
   if (!own.starts_with('[') || end == std::string_view::npos) return false;
+  if (passes_over_all_) return true;
   const std::string_view host = own.substr(0, end);
   const std::string_view number = host.substr(host.rfind(':') + 1);
   int process = 0;

@@ -16,7 +16,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,6 +28,7 @@
 #include <echelon/launch/launcher.hpp>
 #include <echelon/launch/outcome.hpp>
 #include <echelon/launch/srun_filter.hpp>
+#include <echelon/launch/start_report.hpp>
 #include <echelon/launch/starter.hpp>
 #include <echelon/launch/stop_requests.hpp>
 #include <echelon/measure/machine.hpp>
@@ -36,6 +36,9 @@
 #include "input_pump.hpp"
 #include "left_behind.hpp"
 #include "line.hpp"
+#include "rank_watch.hpp"
+#include "run_folder.hpp"
+#include "start_watch.hpp"
 #include "stop_signals.hpp"
 
 namespace echelon::launch {
@@ -44,21 +47,24 @@ namespace {
 using base::ExitCode;
 
 volatile sig_atomic_t child_pid = 0;
+volatile sig_atomic_t end_signal = SIGTERM;  // by which this process, and no one else, ends its child
 volatile sig_atomic_t last_signal = 0;
 
-void pass_on(int signal, siginfo_t* info, void* /*context*/) {
-  last_signal = signal;
-  // What the terminal sends (si_code SI_KERNEL) reaches mpirun too: a second one would make it drop its ranks at once.
-  if (info->si_code != SI_KERNEL && child_pid > 0) kill(child_pid, signal);
+constexpr std::array ending{SIGINT, SIGTERM, SIGHUP};
+
+void pass_on(int signal) {
+  const bool ends = std::ranges::find(ending, signal) != ending.end();
+  if (ends || signal == SIGUSR1 || signal == SIGUSR2) last_signal = signal;
+  if (child_pid > 0) kill(child_pid, ends ? end_signal : signal);
+  if (signal == SIGTSTP) raise(SIGSTOP);
 }
 
-constexpr std::array passed_on{SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
-
+/// The child hears nothing from a terminal itself.
 void pass_signals_on() {
   struct sigaction action {};
-  action.sa_sigaction = pass_on;
-  action.sa_flags = SA_SIGINFO | SA_RESTART;
-  for (const int signal : passed_on) {
+  action.sa_handler = pass_on;
+  action.sa_flags = SA_RESTART;
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT}) {
     struct sigaction before {};
     sigaction(signal, nullptr, &before);
     if (before.sa_handler != SIG_IGN) sigaction(signal, &action, nullptr);  // nohup's stays
@@ -120,59 +126,29 @@ std::string users_launcher_variables() {
   return names;
 }
 
-/// A place of the run's own: for the line to rank 0, and for the files by which Open MPI's ranks share memory. Each
-/// removes its own of these, and who is killed would leave 4 MiB of memory behind for good.
-class RunFolder {
- public:
-  RunFolder() = default;
-  ~RunFolder() { remove(); }
-  RunFolder(const RunFolder&) = delete;
-  RunFolder& operator=(const RunFolder&) = delete;
-
-  void make() {
-    sweep();
-    std::string path = fmt::format("/dev/shm/echelon-{}-XXXXXX", getpid());
-    if (mkdtemp(path.data()) == nullptr) return;
-    path_ = path;
-    in_use_.reset(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (in_use_.is_open()) (void)flock(in_use_.get(), LOCK_EX | LOCK_NB);
+/// For the process that becomes the launcher. Batch systems, and who ends a whole process tree, send TERM to mpirun,
+/// too: it would kill its ranks before they can stop in order, and a second one would have it leave its files. It does
+/// not unblock signals for itself, only for its ranks (Open MPI 4.1), so there it is ended by HUP.
+void set_signals(bool is_mpirun, sigset_t mask) {
+  for (const int signal : {SIGUSR1, SIGUSR2, SIGTSTP, SIGCONT, SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction now {};
+    sigaction(signal, nullptr, &now);
+    if (now.sa_handler != SIG_IGN || signal == end_signal) ::signal(signal, SIG_DFL);
   }
-  void remove() noexcept {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(std::exchange(path_, {}), ignored);
+  if (is_mpirun) {
+    sigaddset(&mask, SIGTERM);
+    sigaddset(&mask, SIGINT);
   }
-  /// Empty where there is none.
-  [[nodiscard]] const std::string& path() const noexcept { return path_; }
-  /// Has the ranks share memory there, unless the user has chosen another place: only for ranks that are all here.
-  void announce_as_shared_memory() const {
-    if (!path_.empty()) setenv("OMPI_MCA_btl_vader_backing_directory", path_.c_str(), 0);
-  }
-
- private:
-  /// Takes away what starters that were killed have left.
-  static void sweep() {
-    std::error_code ignored;
-    for (const auto& entry : std::filesystem::directory_iterator{"/dev/shm", ignored}) {
-      int starter = 0;
-      if (std::sscanf(entry.path().filename().c_str(), "echelon-%d-", &starter) != 1 || starter <= 0) continue;
-      if (kill(starter, 0) == 0 || errno != ESRCH) continue;
-      // A container that has this memory, too, may have processes that are not seen from here.
-      const base::Descriptor folder{open(entry.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-      if (folder.is_open() && flock(folder.get(), LOCK_EX | LOCK_NB) == 0)
-        std::filesystem::remove_all(entry.path(), ignored);
-    }
-  }
-
-  std::string path_;
-  base::Descriptor in_use_;
-};
+  sigdelset(&mask, end_signal);
+  sigprocmask(SIG_SETMASK, &mask, nullptr);
+}
 
 [[noreturn]] void become(std::vector<std::string> command, const std::string& token, int input, int output, int errors,
                          pid_t starter) {
   if (input != STDIN_FILENO) dup2(input, STDIN_FILENO);
   dup2(output, STDOUT_FILENO);
   dup2(errors, STDERR_FILENO);
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  prctl(PR_SET_PDEATHSIG, end_signal);
   if (getppid() != starter) _exit(static_cast<int>(ExitCode::broken));  // it died before the line above
   setenv(launched_variable, token.c_str(), 1);
   let_srun_start_all();
@@ -218,6 +194,13 @@ std::string_view read_some(int& pipe, std::span<char> buffer) {
   return {};
 }
 
+/// Of a child that has not been waited for.
+bool was_killed(pid_t child) {
+  siginfo_t end{};
+  if (waitid(P_PID, static_cast<id_t>(child), &end, WEXITED | WNOHANG | WNOWAIT) != 0) return false;
+  return end.si_pid == child && end.si_code != CLD_EXITED;
+}
+
 /// Two connected descriptors that programs do not inherit.
 struct Pipe {
   int out = -1;  ///< to read from
@@ -239,6 +222,8 @@ struct Run {
   std::string launcher = "mpirun";
   ChatterFilter chatter = {};  ///< mpirun's, and what Open MPI's ranks say under any launcher
   std::optional<SrunFilter> srun = {};
+  RankWatch& ranks;
+  StartWatch start;
   bool output_taken = true;  ///< false where standard output could not take it, which mpirun would pass over in silence
 
   // Of a run that stops by itself:
@@ -294,8 +279,11 @@ void Run::ask_to_stop() {
 void Run::copy(std::chrono::milliseconds patience) {
   std::array<char, 65536> buffer{};
   // poll() passes over what is -1.
-  std::array<pollfd, 4> pipes{
-      {{output, POLLIN, 0}, {errors, POLLIN, 0}, {line.listener(), POLLIN, 0}, input.waits_for()}};
+  std::array<pollfd, 5> pipes{{{output, POLLIN, 0},
+                               {errors, POLLIN, 0},
+                               {line.listener(), POLLIN, 0},
+                               input.waits_for(),
+                               {ranks.descriptor(), POLLIN, 0}}};
   if (poll(pipes.data(), pipes.size(), static_cast<int>(patience.count())) < 0) return;  // a signal
   if (pipes[0].revents != 0) {
     std::string_view text = read_some(output, buffer);
@@ -309,7 +297,7 @@ void Run::copy(std::chrono::milliseconds patience) {
       if (size < 0) {
         output_taken = false;
         put(fmt::format("echelon: cannot write standard output: {}\n", std::strerror(errno)));
-        kill(child_pid, SIGTERM);
+        kill(child_pid, end_signal);
         break;
       }
       text.remove_prefix(static_cast<std::size_t>(size));
@@ -317,7 +305,10 @@ void Run::copy(std::chrono::milliseconds patience) {
   }
   if (pipes[1].revents != 0) {
     const std::string text = outcome.feed(read_some(errors, buffer));
-    if (outcome.outcome() && child_pid > 0) chatter.pass_over(child_pid);
+    ranks.step();  // after reading: a rank's connection closes before mpirun can say something of its end
+    if (child_pid > 0 && (outcome.outcome() || ranks.killed_at_start() || was_killed(child_pid))) {
+      chatter.pass_over(child_pid, !outcome.outcome());
+    }
     put(filtered(text));
     if (errors < 0) {
       put(filtered(outcome.finish()));
@@ -327,6 +318,7 @@ void Run::copy(std::chrono::milliseconds patience) {
   }
   if (pipes[2].revents != 0) meet_rank_0();
   if (pipes[3].revents != 0) input.step();
+  if (pipes[4].revents != 0) ranks.step();
 }
 
 /// When to end an mpirun that does not end by itself: it waits for every rank, and for ever for those that hang, were
@@ -342,9 +334,10 @@ class Patience {
     if (!next_ || clock::now() < next_->at) return 0;
     begun_ = true;
     const int now = next_->signal;
-    next_ = now == SIGTERM ? std::optional{Step{SIGKILL, clock::now() + after_signal}} : std::nullopt;
+    next_ = now != SIGKILL ? std::optional{Step{SIGKILL, clock::now() + after_signal}} : std::nullopt;
     return now;
   }
+  [[nodiscard]] bool has_begun() const noexcept { return begun_; }
 
  private:
   using clock = std::chrono::steady_clock;
@@ -354,10 +347,13 @@ class Patience {
   };
 
   static constexpr std::chrono::seconds after_outcome{5};
-  static constexpr std::chrono::seconds after_failure{10};  // ranks that have lost the master leave by then
-  static constexpr std::chrono::seconds after_signal{5};    // mpirun itself gives its ranks 2 s
+  static constexpr std::chrono::seconds after_failure{10};   // ranks that have lost the master leave by then
+  static constexpr std::chrono::seconds after_early_end{1};  // nobody has anything to leave in order
+  static constexpr std::chrono::seconds after_signal{5};     // mpirun itself gives its ranks 2 s
   static constexpr std::chrono::seconds after_insisting{5};
   static constexpr std::chrono::seconds after_rank_0{1};  // which may have ended itself, without the others
+  static constexpr std::chrono::seconds for_launcher{2};  // it ends such a run itself, and says how the rank died
+  static constexpr std::chrono::seconds no_time{0};
 
   /// As if all that is known of the run had happened now.
   static std::optional<Step> first(const Run& run) {
@@ -368,16 +364,18 @@ class Patience {
     // A rank 0 that was asked may take its time; one that cannot be asked does not come any more.
     if (run.requests_to_stop() > std::min(run.asked_to_stop, 1)) {
       const bool can_be_asked = run.requests_to_stop() == 1 || run.asked_to_stop > 0;
-      if (!can_be_asked) return Step{SIGTERM, now};
-      return Step{SIGTERM, now + (run.line.is_left() ? after_rank_0 : after_insisting)};
+      if (!can_be_asked) return Step{end_signal, now};
+      return Step{end_signal, now + (run.line.is_left() ? after_rank_0 : after_insisting)};
     }
+    if (!run.start.lost().empty()) return Step{end_signal, now + (run.request.outlives_ranks ? no_time : for_launcher)};
     const std::optional<Failure>& failure = run.chatter.failure();
     // An aborted rank wants the others to be ended, which mpirun does not do here; nor does it end what cannot start.
     if (failure && (failure->kind == Failure::Kind::aborted || failure->kind == Failure::Kind::not_started)) {
-      return Step{SIGTERM, now};
+      return Step{end_signal, now};
     }
-    if (run.outcome.outcome()) return Step{SIGTERM, now + after_outcome};
-    if (failure) return Step{SIGTERM, now + after_failure};
+    if (run.outcome.outcome()) return Step{end_signal, now + after_outcome};
+    if (failure && failure->kind == Failure::Kind::ended_early) return Step{end_signal, now + after_early_end};
+    if (failure) return Step{end_signal, now + after_failure};
     return std::nullopt;
   }
 
@@ -433,6 +431,7 @@ int supervise(Run& run, pid_t mpirun, const std::vector<pid_t>& spared) {
     run.copy(run.is_silent() ? look / 10 : look);
     run.ask_to_stop();
     if (run.outcome.outcome() && !run.request.stops_by_itself) left_behind.look();  // map ends its own
+    if (!run.outcome.outcome() && !patience.has_begun()) run.start.look(mpirun);
     const int signal = patience.signal_now(run);
     if (signal == SIGKILL) files = files_of(mpirun);
     if (signal != 0) kill(mpirun, signal);
@@ -443,11 +442,22 @@ int supervise(Run& run, pid_t mpirun, const std::vector<pid_t>& spared) {
   }
   child_pid = 0;
   const std::string ended = left_behind.finish();
+  if (WIFSIGNALED(*status)) run.chatter.pass_over(mpirun, !run.outcome.outcome());
   kill_descendants(spared);
   remove_files_of_mpirun(files);
   for (int i = 0; i < last_looks && !run.is_silent(); ++i) run.copy(look);
   put(ended);
   return *status;
+}
+
+/// As in "ranks 1 and 3 ended before MPI had started on all ranks".
+std::string why_not_started(const std::vector<int>& lost) {
+  std::string text = lost.size() == 1 ? "rank " : "ranks ";
+  for (std::size_t i = 0; i < lost.size(); ++i) {
+    if (i > 0) text += i + 1 == lost.size() ? " and " : ", ";
+    text += std::to_string(lost[i]);
+  }
+  return text + " ended before MPI had started on all ranks";
 }
 
 int exit_code(int status, const Run& run) {
@@ -461,12 +471,21 @@ int exit_code(int status, const Run& run) {
   // The launcher's end may be that of a rank that it has ended itself, or on request, or a crash of its own (Open MPI
   // 4.1.4, PMIx 4.2.2).
   if (run.outcome.outcome()) return *run.outcome.outcome();
-  if (WIFSIGNALED(status)) {
+  if (WIFSIGNALED(status) && run.start.lost().empty()) {
     put(fmt::format("echelon: {} was killed by signal {}; the run is lost, start it again\n", run.launcher,
                     WTERMSIG(status)));
     return static_cast<int>(ExitCode::broken);
   }
-  const int code = WEXITSTATUS(status);
+  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+  if (constexpr int of_signals = 128; code > of_signals) {  // which ended a rank before it could be known
+    put(fmt::format("echelon: a rank was killed by signal {} ({}); the run is lost, start it again\n",
+                    code - of_signals, strsignal(code - of_signals)));
+    return static_cast<int>(ExitCode::broken);
+  }
+  if (!run.start.lost().empty()) {
+    put(fmt::format("echelon: {}; the run is lost, start it again\n", why_not_started(run.start.lost())));
+    return static_cast<int>(ExitCode::broken);
+  }
   for (const ExitCode ours :
        {ExitCode::done, ExitCode::usage, ExitCode::tasks_failed, ExitCode::broken, ExitCode::resumable}) {
     if (code == static_cast<int>(ours)) return code;
@@ -478,6 +497,7 @@ int exit_code(int status, const Run& run) {
 
 /// Why a run that may lose ranks has come to no outcome.
 std::string why_lost(int status, const Run& run) {
+  if (!run.start.lost().empty()) return why_not_started(run.start.lost());
   const auto& failure = run.chatter.failure();
   if (!failure) {
     if (WIFSIGNALED(status)) return fmt::format("mpirun was killed by signal {}", WTERMSIG(status));
@@ -487,8 +507,7 @@ std::string why_lost(int status, const Run& run) {
   switch (failure->kind) {
     case Failure::Kind::not_started:
       return fmt::format("mpirun could not start {} as rank {}", run.request.program.front(), failure->rank);
-    case Failure::Kind::ended_early:
-      return fmt::format("rank {} ended before MPI had started on all ranks", failure->rank);
+    case Failure::Kind::ended_early: return why_not_started({failure->rank});
     case Failure::Kind::master_killed: return "the master (rank 0) was killed by a signal";
     case Failure::Kind::master_ended: return "the master (rank 0) ended without telling an outcome";
     case Failure::Kind::aborted: break;
@@ -556,9 +575,22 @@ int launch(const LaunchRequest& request) {
   } else if (request.stops_by_itself) {
     input = Pipe::make();
   }
+  // A signal has to find a handler once there is something to be left behind, and a child once there is a handler.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  sigprocmask(SIG_BLOCK, &all, &before);
   RunFolder folder;
-  if (!plan.in_allocation || request.stops_by_itself) folder.make();
-  Run run{.request = request, .output = output.out, .errors = errors.out, .outcome = OutcomeReader{token}};
+  folder.make(token, fmt::format("{}={}", launched_variable, token));
+  const bool is_mpirun = launcher.kind == Launcher::Kind::mpirun;
+  const bool all_here = is_mpirun && !plan.in_allocation;
+  RankWatch ranks{static_cast<int>(request.ranks), token, !plan.in_allocation};
+  Run run{.request = request,
+          .output = output.out,
+          .errors = errors.out,
+          .outcome = OutcomeReader{token},
+          .ranks = ranks,
+          .start = StartWatch{ranks, all_here}};
   run.launcher = command.front();
   if (launcher.kind == Launcher::Kind::srun) run.srun.emplace();
   run.mpiruns_input = input.in;
@@ -572,26 +604,24 @@ int launch(const LaunchRequest& request) {
   } else {
     pass_signals_on();
   }
-  // A signal between fork() and the next line would find no one to be passed on to.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  sigprocmask(SIG_BLOCK, &all, &before);
+  if (is_mpirun) end_signal = SIGHUP;
   const pid_t starter = getpid();
   const pid_t child = fork();
   if (child > 0) child_pid = child;
   // So that what a terminal sends does not reach it; by both, since nobody knows which of the two comes first.
-  if (child >= 0 && request.stops_by_itself) setpgid(child, child);
-  sigprocmask(SIG_SETMASK, &before, nullptr);
-  if (child < 0) throw std::runtime_error("cannot start a process");
+  if (child >= 0) setpgid(child, child);
   if (child == 0) {
-    if (!plan.in_allocation && launcher.kind == Launcher::Kind::mpirun) folder.announce_as_shared_memory();
+    if (all_here) folder.announce();
+    setenv(watch_variable, ranks.place().c_str(), 1);
     if (request.stops_by_itself) {
       setenv(base::user_variables, users_variables.c_str(), 1);
       setenv(starter_variable, run.line.path().c_str(), 1);
     }
+    set_signals(is_mpirun, before);
     become(command, token, input.out, output.in, errors.in, starter);
   }
+  sigprocmask(SIG_SETMASK, &before, nullptr);
+  if (child < 0) throw std::runtime_error("cannot start a process");
   close(output.in);
   close(errors.in);
   if (input.out != STDIN_FILENO) close(input.out);

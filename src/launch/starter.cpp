@@ -15,6 +15,7 @@ namespace echelon::launch {
 
 Starter::Starter() {
   signal(SIGPIPE, SIG_IGN);
+  count_stop_signals();
   if (std::array<int, 3> given{}; (line_ = connect_line(std::getenv(starter_variable), given)) >= 0) {
     input_ = given[0];
     output_ = given[1];
@@ -23,7 +24,6 @@ Starter::Starter() {
     if (isatty(output_) != 0 || isatty(errors_) != 0) signal(SIGTTOU, SIG_IGN);
     return;
   }
-  count_stop_signals();
   tell_out_of_reach();
 }
 
@@ -33,18 +33,21 @@ Starter::~Starter() {
 }
 
 int Starter::stop_requests() noexcept {
-  if (line_ < 0) return counted_stop_signals();
-  if (requests_ == 2) return requests_;
-  const LineRequests news = requests_on(line_);
-  // Where it is closed nobody is there any more who could ask.
-  return requests_ = news.is_closed ? 2 : std::min(2, requests_ + news.count);
+  if (line_ >= 0 && requests_ < 2) {
+    const LineRequests news = requests_on(line_);
+    // Where it is closed nobody is there any more who could ask.
+    requests_ = news.is_closed ? 2 : std::min(2, requests_ + news.count);
+  }
+  // The same signal may have come to this process as well as to the starter.
+  return std::max(requests_, counted_stop_signals());
 }
 
-void leave_stopping_to_rank_0() noexcept {
+void expect_stop_signals(int rank) noexcept {
+  if (rank == 0) return count_stop_signals();
   struct sigaction action {};
   action.sa_handler = [](int) {};  // unlike SIG_IGN, not for the programs that this one runs
   action.sa_flags = SA_RESTART;
-  for (const int number : {SIGUSR1, SIGUSR2}) sigaction(number, &action, nullptr);
+  for (const int number : stop_signals) sigaction(number, &action, nullptr);
 }
 
 }  // namespace echelon::launch

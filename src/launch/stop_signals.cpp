@@ -1,6 +1,5 @@
 #include "stop_signals.hpp"
 
-#include <array>
 #include <cerrno>
 #include <cstdint>
 #include <ctime>
@@ -11,20 +10,20 @@
 namespace echelon::launch {
 namespace {
 
-constexpr std::array stop_signals{SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
-
 volatile sig_atomic_t requests = 0;
 volatile sig_atomic_t last = 0;
 volatile sig_atomic_t news = -1;  // an eventfd
 timespec last_at{};               // of the handler alone, which the other signals do not interrupt
 
 void count(int signal) {
-  constexpr long long same_ns = 100'000'000;
+  constexpr long long repeated_ns = 100'000'000;
+  constexpr long long handed_on_ns = 1'000'000'000;
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
   const long long since_ns = (now.tv_sec - last_at.tv_sec) * 1'000'000'000LL + (now.tv_nsec - last_at.tv_nsec);
   const bool insists = signal == SIGINT || signal == SIGTERM || signal == SIGUSR2;
-  if (requests != 0 && (!insists || (signal == last && since_ns < same_ns))) return;
+  const long long same_ns = signal == last ? repeated_ns : last == SIGUSR1 ? handed_on_ns : 0;
+  if (requests != 0 && (!insists || since_ns < same_ns)) return;
   last_at = now;
   last = signal;
   requests = requests == 0 ? 1 : 2;

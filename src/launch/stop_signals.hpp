@@ -1,8 +1,12 @@
 #pragma once
 
+#include <array>
 #include <csignal>
 
 namespace echelon::launch {
+
+/// That ask a program to end.
+inline constexpr std::array stop_signals{SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
 
 /// Of the signals that ask a program to end: those that it does not ignore, or only those for which it has no handler
 /// of its own either.
@@ -17,7 +21,8 @@ void count_stop_signals(TakeOver which = TakeOver::all_but_ignored) noexcept;
 void release_stop_signals() noexcept;
 
 /// 0; 1: to stop; 2: to end at once, which is INT, TERM or USR2 after a first. Of HUP and USR1 schedulers and terminals
-/// send several, and `timeout` sends each signal twice in a row: these are one.
+/// send several, and `timeout` sends each signal twice in a row: these are one. So is what comes right after a USR1, by
+/// which a starter hands on to a rank of another node what a batch system may send to that rank as well.
 [[nodiscard]] int counted_stop_signals() noexcept;
 
 /// The last one that counted, or 0.

@@ -104,6 +104,7 @@ Result run(const comm::Session& session, measure::Account& account, const std::v
   if (refused) std::rethrow_exception(refused);
   std::optional<Master> master;
   master.emplace(session, account, options, *work, helper, rank_environment(session), surroundings);
+  if (surroundings.started) surroundings.started();
   const auto began = Clock::now();
   try {
     master->run();

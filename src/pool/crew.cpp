@@ -479,13 +479,19 @@ struct Crew::Impl {
       return;
     }
     const auto& lost = std::get<comm::LivenessMonitor::Lost>(news);
-    if (!master.is_live(lost.rank)) return;
-    if (lost.cause == comm::LivenessMonitor::Lost::Cause::gave_up) {
+    if (lost.cause == comm::LivenessMonitor::Lost::Cause::gave_up && master.is_live(lost.rank)) {
       if (const auto death = comm::decode_death(lost.code); death.how == comm::Death::How::status) {
         return take_exit(lost.rank, death.number);
       }
     }
-    lose(lost.rank, link.death(lost));
+    losses.push_back(lost);
+    if (open_pools > 0) take_losses();
+  }
+
+  void take_losses() {
+    for (const auto& lost : std::exchange(losses, {})) {
+      if (master.is_live(lost.rank)) lose(lost.rank, link.death(lost));
+    }
   }
 
   std::vector<farm::JobId> jobs_on(int worker) const { return master.jobs_on(worker); }
@@ -692,6 +698,8 @@ struct Crew::Impl {
   bool here_works;
   bool takes_over = false;  // as no worker is left
   int pools_here_works_for = 0;
+  int open_pools = 0;
+  std::vector<comm::LivenessMonitor::Lost> losses;  // while no pool was open
   std::unordered_map<farm::JobId, OpenJob> jobs;
   std::vector<Seen> seen;  // by rank
   std::unordered_map<int, measure::Books> books;
@@ -910,8 +918,15 @@ measure::Record Crew::report() {
   return record;
 }
 
+void Crew::begin_pool() {
+  const Impl::Inside inside{*impl_};
+  ++impl_->open_pools;
+  impl_->take_losses();
+}
+
 void Crew::end_pool() {
   const Impl::Inside inside{*impl_};
+  --impl_->open_pools;
   if (impl_->session.size() == 1) return;
   for (int rank = 1; rank < impl_->session.size(); ++rank) {
     if (!impl_->master.is_live(rank)) continue;
@@ -929,6 +944,7 @@ void Crew::leave() {
   if (impl_->session.size() == 1) return;  // also within a task
   const Impl::Inside inside{*impl_};
   impl_->has_left = true;
+  impl_->take_losses();
   std::set<int> busy;
   for (int rank = 1; rank < impl_->session.size(); ++rank) {
     if (!impl_->master.is_live(rank)) continue;

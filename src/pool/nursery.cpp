@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <echelon/base/sockets.hpp>
+#include <echelon/base/local_socket.hpp>
 #include <echelon/pool/nursery.hpp>
 
 #include "nursery_process.hpp"

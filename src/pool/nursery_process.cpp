@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include <echelon/base/error.hpp>
-#include <echelon/base/sockets.hpp>
+#include <echelon/base/local_socket.hpp>
 #include <echelon/measure/phase_clock.hpp>
 #include <echelon/pool/nursery.hpp>
 

@@ -35,6 +35,7 @@ Pool::Pool(const comm::Session& session, PoolOptions options)
     : session_{session}, options_{std::move(options)}, exceptions_at_start_{std::uncaught_exceptions()} {
   detail::assemble(session);
   crew_ = detail::crew(session);
+  if (crew_) crew_->begin_pool();
   if (crew_ && options_.master_works) crew_->let_master_work(1);
 }
 

@@ -29,14 +29,6 @@ class loss : public testing::Test {
 
   std::map<int, pid_t> ranks_at_work() const { return test::ranks_at_work(echelon_.pid()); }
 
-  pid_t mpirun() const {
-    for (const Process& process : descendants(echelon_.pid())) {
-      if (process.parent == echelon_.pid()) return process.pid;
-    }
-    ADD_FAILURE() << "no child";
-    return -1;
-  }
-
   static std::vector<std::string> own_lines(const Outcome& outcome) {
     std::vector<std::string> own = lines(outcome.err);
     std::erase_if(own, [](const std::string& line) { return !line.starts_with("echelon: "); });
@@ -67,7 +59,7 @@ TEST_P(loss_of_rank, ends_the_run_with_one_line_that_names_rank_host_and_signal)
 INSTANTIATE_TEST_SUITE_P(each, loss_of_rank, testing::Range(0, ranks));
 
 TEST_F(loss, killed_mpirun_ends_the_run_with_a_line) {
-  EXPECT_EQ(kill(mpirun(), SIGKILL), 0);
+  EXPECT_EQ(kill(launcher_of(echelon_.pid()), SIGKILL), 0);
   const Outcome outcome = echelon_.wait();
   EXPECT_EQ(outcome.exit_code, 4) << outcome;
   EXPECT_EQ(outcome.out, "");

@@ -34,7 +34,7 @@ TEST(command_environment, what_launchers_set_goes) {
 }
 
 TEST(command_environment, own_variables_go) {
-  EXPECT_THAT(kept({"ECHELON_LAUNCHED=0", "ECHELON_STARTER=/x", "ECHELON_TERMINAL=1",
+  EXPECT_THAT(kept({"ECHELON_LAUNCHED=0", "ECHELON_STARTER=/x", "ECHELON_WATCH=1,x", "ECHELON_TERMINAL=1",
                     "ECHELON_USER_VARIABLES=", "ECHELON_RANKS_A_NODE=1", "ECHELON_HOME=/home"}),
               ElementsAre("ECHELON_RANKS_A_NODE=1", "ECHELON_HOME=/home"));
 }

@@ -25,6 +25,7 @@
 #include <echelon/base/launcher_variables.hpp>
 #include <echelon/launch/launcher.hpp>
 #include <echelon/launch/outcome.hpp>
+#include <echelon/launch/start_report.hpp>
 #include <echelon/launch/starter.hpp>
 
 namespace {
@@ -153,7 +154,10 @@ int run_as_rank(int argc, char** argv) {
     return 0;
   }
   if (std::getenv("PROBE_FAR") != nullptr) unsetenv(echelon::launch::starter_variable);
-  if (std::getenv("PROBE_STOPS_BY_ITSELF") != nullptr) echelon::launch::leave_stopping_to_rank_0();
+  if (std::getenv("PROBE_STOPS_BY_ITSELF") != nullptr) {
+    echelon::launch::expect_stop_signals(std::atoi(std::getenv("OMPI_COMM_WORLD_RANK")));
+  }
+  echelon::launch::tell_begun(std::atoi(std::getenv("OMPI_COMM_WORLD_RANK")));
   int rank = 0;
   int ranks = 1;
   MPI_Init(&argc, &argv);
@@ -161,6 +165,7 @@ int run_as_rank(int argc, char** argv) {
   MPI_Comm_size(MPI_COMM_WORLD, &ranks);
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
   MPI_Barrier(MPI_COMM_WORLD);
+  if (rank == 0) echelon::launch::tell_started();
   int code = 0;
   if (std::getenv("PROBE_STOPS_BY_ITSELF") != nullptr) {
     if (rank != 0) {

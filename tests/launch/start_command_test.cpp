@@ -76,7 +76,8 @@ TEST(mpirun_command, in_an_allocation_the_scheduler_places_ranks) {
                      .usable_cores = 1,
                      .all_cpus_of_machine = false,
                      .in_allocation = true}),
-            "mpirun -n 64 -x ECHELON_LAUNCHED -x OMP_WAIT_POLICY --map-by slot:PE=8 --bind-to core prog --points 1e9");
+            "mpirun -n 64 -x ECHELON_LAUNCHED -x ECHELON_WATCH -x OMP_WAIT_POLICY --map-by slot:PE=8 --bind-to core "
+            "prog --points 1e9");
 }
 
 TEST(mpirun_command, other_programs_variables_go_to_other_nodes) {
@@ -89,13 +90,15 @@ TEST(mpirun_command, job_that_outlives_ranks_is_watched) {
             "mpirun -n 2 --host localhost:2 --mca plm isolated --mca pml ob1 --mca btl self,vader --enable-recovery "
             "--mca state_base_verbose 1 --map-by slot:PE=1 --bind-to core prog --points 1e9");
   EXPECT_EQ(command({.ranks = 64, .outlives_ranks = true, .in_allocation = true}),
-            "mpirun -n 64 -x ECHELON_LAUNCHED -x OMP_WAIT_POLICY --enable-recovery --mca state_base_verbose 1 --map-by "
+            "mpirun -n 64 -x ECHELON_LAUNCHED -x ECHELON_WATCH -x OMP_WAIT_POLICY --enable-recovery --mca "
+            "state_base_verbose 1 --map-by "
             "slot:PE=1 --bind-to core prog --points 1e9");
 }
 
 TEST(mpirun_command, job_that_stops_by_itself_is_told_where_its_starter_is) {
   EXPECT_EQ(command({.ranks = 64, .stops_by_itself = true, .in_allocation = true}),
-            "mpirun -n 64 -x ECHELON_LAUNCHED -x OMP_WAIT_POLICY -x ECHELON_STARTER -x ECHELON_USER_VARIABLES --map-by "
+            "mpirun -n 64 -x ECHELON_LAUNCHED -x ECHELON_WATCH -x OMP_WAIT_POLICY -x ECHELON_STARTER -x "
+            "ECHELON_USER_VARIABLES --map-by "
             "slot:PE=1 --bind-to core prog --points 1e9");
 }
 
@@ -122,7 +125,7 @@ LaunchPlan in_slurm(std::uint64_t ranks, std::uint64_t threads = 1) {
 }
 
 TEST(mpirun_command, more_ranks_than_a_slurm_job_has_room_for_take_turns) {
-  const std::string begin = "mpirun -n 32 -x ECHELON_LAUNCHED -x OMP_WAIT_POLICY --oversubscribe ";
+  const std::string begin = "mpirun -n 32 -x ECHELON_LAUNCHED -x ECHELON_WATCH -x OMP_WAIT_POLICY --oversubscribe ";
   EXPECT_EQ(command(in_slurm(32)), begin + "--bind-to none --mca mpi_yield_when_idle 1 prog --points 1e9");
   LaunchPlan more_cpus = in_slurm(32);
   more_cpus.slurm->node_cpus = {8, 8, 8, 8};

@@ -98,6 +98,14 @@ inline std::vector<std::string> memory_left() {
   return found;
 }
 
+/// The launcher that `echelon -n` has started; 0 where there is none yet, or no more.
+[[nodiscard]] inline pid_t launcher_of(pid_t echelon) {
+  for (const Process& process : descendants(echelon)) {
+    if (process.parent == echelon && variable_of(process.pid, "ECHELON_LAUNCHED")) return process.pid;
+  }
+  return 0;
+}
+
 /// Nothing of what a test started is left.
 inline void expect_nothing_left() {
   EXPECT_TRUE(wait_until([] { return descendants(getpid()).empty(); })) << "processes were left over";

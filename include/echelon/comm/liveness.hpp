@@ -9,6 +9,8 @@
 #include <variant>
 #include <vector>
 
+#include <echelon/base/sockets.hpp>
+
 namespace echelon::comm {
 
 /// Who is alive, without MPI: a TCP connection of our own between the master and each worker. It closes when a process
@@ -17,7 +19,7 @@ namespace echelon::comm {
 
 /// What a worker needs to find the master and to prove itself: to be broadcast over MPI.
 struct LivenessInvitation {
-  using Address = std::array<std::uint8_t, 16>;  ///< in network order; IPv4 as IPv6 maps it, ::ffff:a.b.c.d
+  using Address = base::Address;
   using Secret = std::array<std::uint64_t, 2>;
   static constexpr std::size_t most_addresses = 32;
 

@@ -38,8 +38,11 @@ class ChatterFilter {
   /// What to pass on at the end.
   [[nodiscard]] std::string finish();
   /// The run has come to its outcome: what mpirun, that process, has to say from now on is of its own end, in which it
-  /// can crash.
-  void pass_over(int mpirun) noexcept { passed_over_ = mpirun; }
+  /// can crash. `all`: a rank was killed while MPI started, or mpirun was, and all that Open MPI says follows from it.
+  void pass_over(int mpirun, bool all = false) noexcept {
+    passed_over_ = mpirun;
+    passes_over_all_ = passes_over_all_ || all;
+  }
 
   [[nodiscard]] const std::optional<KilledRank>& killed() const noexcept { return killed_; }
   /// mpirun reported a rank's status: the failure is not one of mpirun itself.
@@ -62,6 +65,7 @@ class ChatterFilter {
   bool mid_line_ = false;             // the beginning of this line is passed on
   std::optional<std::string> block_;  // since a line of dashes
   std::optional<int> passed_over_;
+  bool passes_over_all_ = false;
   std::optional<KilledRank> killed_;
   bool rank_failed_ = false;
   std::optional<Failure> failure_;

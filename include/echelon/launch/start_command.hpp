@@ -35,7 +35,7 @@ struct LaunchPlan {
   bool in_step = false;               ///< of srun's, which holds CPUs that the ranks need
   bool user_chose_transport = false;  ///< OMPI_MCA_pml or OMPI_MCA_btl is set
   /// In an allocation: what mpirun hands on to ranks of other nodes; those on its own have its whole environment.
-  std::vector<std::string> variables{"ECHELON_LAUNCHED", "OMP_WAIT_POLICY"};
+  std::vector<std::string> variables{"ECHELON_LAUNCHED", "ECHELON_WATCH", "OMP_WAIT_POLICY"};
 };
 
 /// What `automatic` is: within SLURM srun, where it serves; but mpirun where the run outlives ranks, since srun's steps

@@ -28,7 +28,8 @@ class Starter {
   /// These are the starter's own.
   [[nodiscard]] bool is_here() const noexcept { return output_ != STDOUT_FILENO; }
 
-  /// 0; 1 once there was a request to stop; 2 once there was one to end at once, or the starter is gone. A system call.
+  /// 0; 1 once there was a request to stop, by the line or a signal; 2 once there was one to end at once, or the
+  /// starter is gone. A system call.
   [[nodiscard]] int stop_requests() noexcept;
 
  private:
@@ -39,7 +40,8 @@ class Starter {
   int requests_ = 0;
 };
 
-/// For the other ranks of such a launch, at their start: mpirun sends requests to stop to all of them.
-void leave_stopping_to_rank_0() noexcept;
+/// For all ranks of such a launch, before MPI starts: signals that ask to stop, which batch systems send to each
+/// process, end none of them. Rank 0 keeps them for its Starter; the others leave stopping to rank 0.
+void expect_stop_signals(int rank) noexcept;
 
 }  // namespace echelon::launch

@@ -55,6 +55,7 @@ struct Progress {
 struct Surroundings {
   int output = 1;  ///< descriptors that tasks' output goes to
   int errors = 2;
+  std::function<void()> started = {};  ///< called once the loss of any rank is seen
   std::function<void(const Progress&)> progress = {};
   std::function<void()> make_way = {};                ///< called before something is printed on a terminal
   std::function<unsigned()> stops_asked = {};         ///< how often somebody has asked to stop: 1 gently, 2 at once

@@ -90,6 +90,9 @@ class Crew {
   [[nodiscard]] int workers() const;             ///< ranks that run tasks
   [[nodiscard]] bool isolates() const noexcept;  ///< a task can have a process of its own
   [[nodiscard]] measure::Record report();
+  /// A pool begins. While there is none, nothing is at stake: that a worker's session ends before the master's is no
+  /// loss.
+  void begin_pool();
   /// A pool has ended: each worker returns from one serve(session, Until::pool_ends).
   void end_pool();
   /// Tells the workers to leave, and waits for them; those that are still in a task after a while are ended.

@@ -1,0 +1,128 @@
+#include "rank_watch.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <sstream>
+#include <system_error>
+#include <utility>
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <echelon/base/sockets.hpp>
+
+#include "watch_words.hpp"
+
+namespace echelon::launch {
+namespace {
+
+/// Connections that are none of a rank's; more are closed at once.
+constexpr std::size_t most_strangers = 64;
+constexpr std::size_t longest_line = 128;
+
+}  // namespace
+
+RankWatch::RankWatch(int ranks, std::string token, bool within_host)
+    : token_{std::move(token)}, ranks_(static_cast<std::size_t>(ranks)), events_{epoll_create1(EPOLL_CLOEXEC)} {
+  try {
+    listener_ = within_host ? base::listen_within_host() : base::listen_everywhere();
+    if (!watch(listener_.get())) base::throw_errno("epoll_ctl");
+    WatchPlace place{.port = base::port_of(listener_), .host = base::loopback_name(), .addresses = {}};
+    if (!within_host) place.addresses = base::own_addresses();
+    place_ = place.text();
+  } catch (const std::system_error&) {
+    stop_listening();  // a host without a network
+  }
+}
+
+void RankWatch::stop_listening() {
+  // More than closing it: a child process may have been forked meanwhile and hold the socket as well.
+  if (listener_.is_open()) shutdown(listener_.get(), SHUT_RDWR);
+  listener_.reset();
+}
+
+bool RankWatch::watch(int descriptor) const {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = descriptor;
+  return epoll_ctl(events_.get(), EPOLL_CTL_ADD, descriptor, &event) == 0;
+}
+
+void RankWatch::step() {
+  std::array<epoll_event, 64> events{};
+  const int count = epoll_wait(events_.get(), events.data(), events.size(), 0);
+  for (int i = 0; i < count; ++i) {
+    const int descriptor = events.at(static_cast<std::size_t>(i)).data.fd;
+    if (descriptor == listener_.get()) {
+      accept_all();
+    } else if (const auto found = connections_.find(descriptor); found != connections_.end() && !read(found->second)) {
+      end(found->second);
+      connections_.erase(found);
+    }
+  }
+  if (have_started_) stop_listening();
+}
+
+void RankWatch::accept_all() {
+  for (;;) {
+    base::Descriptor socket{accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+    if (!socket.is_open()) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      // Without descriptors for more, who comes later is as who cannot come: nothing is known of that rank.
+      if (errno != EAGAIN && errno != EWOULDBLOCK) stop_listening();
+      return;
+    }
+    if (connections_.size() >= ranks_.size() + most_strangers || !watch(socket.get())) continue;
+    const int descriptor = socket.get();
+    connections_.emplace(descriptor, Connection{.socket = std::move(socket)});
+  }
+}
+
+/// False: the connection is at its end.
+bool RankWatch::read(Connection& connection) {
+  std::array<char, longest_line> buffer{};
+  ssize_t size = 0;
+  while ((size = recv(connection.socket.get(), buffer.data(), buffer.size(), 0)) > 0) {
+    connection.unread.append(buffer.data(), static_cast<std::size_t>(size));
+    for (std::size_t end = 0; (end = connection.unread.find('\n')) != std::string::npos;) {
+      if (!take(connection, connection.unread.substr(0, end + 1))) return false;
+      connection.unread.erase(0, end + 1);
+    }
+    if (connection.unread.size() > longest_line) return false;
+  }
+  return size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
+}
+
+/// False: this is not how a rank talks.
+bool RankWatch::take(Connection& connection, const std::string& line) {
+  if (connection.rank >= 0) {
+    have_started_ = have_started_ || (connection.rank == 0 && line == started_line);
+    if (line == exits_line) ranks_[static_cast<std::size_t>(connection.rank)].exits = true;
+    return true;
+  }
+  if (!line.starts_with(begun_word)) return false;
+  std::istringstream words{line.substr(begun_word.size())};
+  std::string token;
+  int rank = -1;
+  pid_t process = 0;
+  words >> token >> rank >> process;
+  if (!words || token != token_ || rank < 0 || static_cast<std::size_t>(rank) >= ranks_.size()) return false;
+  Rank& known = ranks_[static_cast<std::size_t>(rank)];
+  if (known.process != 0) return false;
+  known.process = process;
+  connection.rank = rank;
+  return true;
+}
+
+bool RankWatch::killed_at_start() const noexcept {
+  return std::ranges::any_of(ended_at_start_, [&](int rank) { return !ranks_[static_cast<std::size_t>(rank)].exits; });
+}
+
+void RankWatch::end(const Connection& connection) {
+  if (connection.rank < 0) return;
+  ranks_[static_cast<std::size_t>(connection.rank)].has_ended = true;
+  if (!have_started_) ended_at_start_.push_back(connection.rank);
+}
+
+}  // namespace echelon::launch

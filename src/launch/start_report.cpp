@@ -1,0 +1,112 @@
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <exception>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <echelon/launch/outcome.hpp>
+#include <echelon/launch/start_report.hpp>
+
+#include "watch_words.hpp"
+
+namespace echelon::launch {
+namespace {
+
+using base::Descriptor;
+
+int connection = -1;  // stays open until this process ends
+
+/// To all of the starter's addresses at once, since some may not be known to this host's network: the first that
+/// answers is taken.
+Descriptor connect_to(const WatchPlace& place) {
+  constexpr std::chrono::seconds limit{3};
+  const auto end = std::chrono::steady_clock::now() + limit;
+  std::vector<base::Address> addresses = place.addresses;
+  if (place.host == base::loopback_name()) addresses.assign(1, base::loopback());
+  std::vector<Descriptor> tries;
+  std::vector<pollfd> polled;
+  for (const base::Address& address : addresses) {
+    Descriptor one = base::start_connecting(address, place.port);
+    if (!one.is_open()) continue;
+    polled.push_back({one.get(), POLLOUT, 0});
+    tries.push_back(std::move(one));
+  }
+  if (tries.empty()) return {};
+  for (auto now = std::chrono::steady_clock::now(); now < end; now = std::chrono::steady_clock::now()) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - now).count();
+    if (poll(polled.data(), polled.size(), static_cast<int>(left)) < 0 && errno != EINTR) break;
+    bool any_left = false;
+    for (std::size_t i = 0; i < tries.size(); ++i) {
+      if (polled[i].revents != 0 && base::connect_error(tries[i]) == 0) return std::move(tries[i]);
+      if (polled[i].revents != 0) polled[i].fd = -1;  // which poll() passes over
+      any_left = any_left || polled[i].fd >= 0;
+    }
+    if (!any_left) break;
+  }
+  return {};
+}
+
+void say(std::string_view line) {
+  // A line is far shorter than what a new connection takes at once.
+  while (connection >= 0 && send(connection, line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
+         errno == EINTR) {
+  }
+}
+
+}  // namespace
+
+std::string WatchPlace::text() const {
+  std::string result = fmt::format("{},{}", port, host);
+  for (const base::Address& address : addresses) result += ',' + base::to_string(address);
+  return result;
+}
+
+std::optional<WatchPlace> WatchPlace::parse(std::string_view text) {
+  WatchPlace place;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), place.port);
+  text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  if (error != std::errc{} || !text.starts_with(',')) return std::nullopt;
+  for (std::size_t i = 0; !text.empty(); ++i) {
+    text.remove_prefix(1);
+    const std::string word{text.substr(0, text.find(','))};
+    text.remove_prefix(word.size());
+    if (i == 0) {
+      place.host = word;
+    } else if (const auto address = base::parse_address(word)) {
+      place.addresses.push_back(*address);
+    }
+  }
+  return place;
+}
+
+void tell_begun(int rank) noexcept {
+  const char* const where = std::getenv(watch_variable);
+  const char* const token = std::getenv(launched_variable);
+  if (connection >= 0 || where == nullptr || token == nullptr) return;
+  try {
+    const std::optional<WatchPlace> place = WatchPlace::parse(where);
+    if (!place) return;
+    const Descriptor connected = connect_to(*place);
+    if (!connected.is_open()) return;
+    connection = fcntl(connected.get(), F_DUPFD_CLOEXEC, 0);
+    // A process that is forked from this one must not keep it open.
+    pthread_atfork(nullptr, nullptr, [] {
+      if (connection >= 0) close(std::exchange(connection, -1));
+    });
+    std::atexit([] { say(exits_line); });
+    say(fmt::format("{}{} {} {}\n", begun_word, token, rank, getpid()));
+  } catch (const std::exception&) {
+    // Nobody watches over this rank's start then, which is no reason not to start.
+  }
+}
+
+void tell_started() noexcept { say(started_line); }
+
+}  // namespace echelon::launch

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "rank_watch.hpp"
+
+namespace echelon::launch {
+
+/// Sees a run that cannot start any more, since a rank has died for which all others wait within MPI's start: by the
+/// ranks' connections, and for a rank that died before it had one by the children of its launcher.
+class StartWatch {
+ public:
+  /// `has_children`: the ranks are children of the launcher, and all here.
+  StartWatch(const RankWatch& ranks, bool has_children) : ranks_{ranks}, has_children_{has_children} {}
+
+  /// To be called again and again while the launcher, that process, lives.
+  void look(pid_t launcher);
+  /// The ranks that have died; none while there is hope.
+  [[nodiscard]] const std::vector<int>& lost() const noexcept { return lost_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void look_for_unborn(pid_t launcher);
+
+  const RankWatch& ranks_;
+  bool has_children_;
+  std::vector<int> lost_;
+  std::optional<Clock::time_point> first_end_;
+  Clock::time_point next_look_{};
+  bool seen_children_ = false;
+  std::uint64_t cpu_ticks_ = 0;
+  int idle_looks_ = 0;
+};
+
+}  // namespace echelon::launch
