@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <stdexcept>
@@ -11,7 +13,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <echelon/base/processes.hpp>
 #include <echelon/command/helper.hpp>
 #include <echelon/command/words.hpp>
 
@@ -32,34 +33,37 @@ void append(std::string& text, std::string_view piece) {
 
 namespace detail {
 
-bool send_all(int socket, const void* from, std::size_t size, std::array<int, 2> descriptors) {
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(descriptors))> control{};
+constexpr std::size_t most_descriptors = 2;
+
+bool send_all(int socket, const void* from, std::size_t size, std::span<const int> descriptors) {
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(most_descriptors * sizeof(int))> control{};
   while (size > 0) {
     iovec piece{const_cast<void*>(from), size};
     msghdr message{};
     message.msg_iov = &piece;
     message.msg_iovlen = 1;
-    if (descriptors[0] >= 0) {
+    if (!descriptors.empty()) {
       message.msg_control = control.data();
-      message.msg_controllen = control.size();
+      message.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
       cmsghdr* const header = CMSG_FIRSTHDR(&message);
       header->cmsg_level = SOL_SOCKET;
       header->cmsg_type = SCM_RIGHTS;
-      header->cmsg_len = CMSG_LEN(sizeof(descriptors));
-      std::memcpy(CMSG_DATA(header), descriptors.data(), sizeof(descriptors));
+      header->cmsg_len = CMSG_LEN(descriptors.size_bytes());
+      std::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size_bytes());
     }
     const ssize_t sent = sendmsg(socket, &message, MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0) return false;
-    descriptors = {-1, -1};
+    descriptors = {};
     from = static_cast<const char*>(from) + sent;
     size -= static_cast<std::size_t>(sent);
   }
   return true;
 }
 
-bool receive_all(int socket, void* to, std::size_t size, std::array<int, 2>* descriptors) {
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(std::array<int, 2>))> control{};
+bool receive_all(int socket, void* to, std::size_t size, std::span<int> descriptors) {
+  std::ranges::fill(descriptors, -1);
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(most_descriptors * sizeof(int))> control{};
   while (size > 0) {
     iovec piece{to, size};
     msghdr message{};
@@ -71,8 +75,9 @@ bool receive_all(int socket, void* to, std::size_t size, std::array<int, 2>* des
     if (received < 0 && errno == EINTR) continue;
     if (received <= 0) return false;
     const cmsghdr* const header = CMSG_FIRSTHDR(&message);
-    if (descriptors != nullptr && header != nullptr && header->cmsg_type == SCM_RIGHTS) {
-      std::memcpy(descriptors->data(), CMSG_DATA(header), sizeof(*descriptors));
+    if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
+      std::memcpy(descriptors.data(), CMSG_DATA(header),
+                  std::min(descriptors.size_bytes(), header->cmsg_len - CMSG_LEN(0)));
     }
     to = static_cast<char*>(to) + received;
     size -= static_cast<std::size_t>(received);
@@ -82,43 +87,48 @@ bool receive_all(int socket, void* to, std::size_t size, std::array<int, 2>* des
 
 }  // namespace detail
 
-Helper::Helper(std::vector<std::string> environment) {
+Helper::Helper(const std::vector<std::string>& environment) {
   std::array<int, 2> ends{};
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     throw std::runtime_error(std::string{"cannot make a socket: "} + std::strerror(errno));
   }
-  prctl(PR_SET_CHILD_SUBREAPER, 1);  // of orphans, should the helper be killed
-  pid_ = fork();
-  if (pid_ < 0) {
+  prctl(PR_SET_CHILD_SUBREAPER, 1);  // of orphans, should both processes be killed
+  guard_ = fork();
+  if (guard_ < 0) {
     close(ends[0]);
     close(ends[1]);
     throw std::runtime_error(std::string{"cannot start a process: "} + std::strerror(errno));
   }
-  if (pid_ == 0) {
+  if (guard_ == 0) {
     close(ends[0]);
-    detail::serve(ends[1], std::move(environment));
+    detail::guard(ends[1], environment);
   }
   close(ends[1]);
-  socket_ = ends[0];
+  to_guard_ = ends[0];
+  next_runner();
 }
 
-/// What the helper was running has become this process's own, and is ended.
+/// Who runs commands from now on; what the one before was running has been ended.
+void Helper::next_runner() {
+  if (socket_ >= 0) close(std::exchange(socket_, -1));
+  char byte = 0;
+  if (!detail::send_all(to_guard_, &byte, 1) || !detail::receive_all(to_guard_, &byte, 1, {&socket_, 1})) has_gone();
+  if (socket_ < 0) throw std::runtime_error("cannot start a process that runs commands");
+}
+
+/// What they were running has become this process's own, and is ended.
 void Helper::has_gone() const {
-  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-  }
-  constexpr int rounds = 100;  // of 10 ms, for what does not die at once
-  for (int round = 0; round < rounds; ++round) {
-    const std::vector<pid_t> left = base::descendants();
-    if (left.empty()) break;
-    for (const pid_t process : left) kill(process, SIGKILL);
-    poll(nullptr, 0, 10);
-  }
-  throw std::runtime_error("the process that runs this rank's commands is gone");
+  detail::kill_descendants();
+  throw std::runtime_error("the processes that run this rank's commands are gone");
 }
 
 Helper::~Helper() {
-  close(socket_);  // at which the process ends what it runs, and itself
-  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  if (socket_ >= 0) close(socket_);  // at which the process ends what it runs, and itself
+  close(to_guard_);
+  const auto limit = std::chrono::steady_clock::now() + 2 * detail::longest_killing;
+  while (waitpid(guard_, nullptr, WNOHANG) == 0) {
+    if (std::chrono::steady_clock::now() > limit) kill(guard_, SIGKILL);
+    poll(nullptr, 0, 1);
   }
 }
 
@@ -134,28 +144,46 @@ void Helper::start(const Request& request) {
   for (const std::string& variable : request.environment) append(text, variable);
   head.variables = static_cast<std::uint32_t>(request.environment.size());
   head.bytes = text.size();
-  if (!detail::send_all(socket_, &head, sizeof(head), {request.output, request.errors}) ||
-      !detail::send_all(socket_, text.data(), text.size())) {
-    has_gone();
+  const std::array<int, 2> files{request.output, request.errors};
+  const bool has_files = request.output >= 0 && request.errors >= 0;
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (detail::send_all(socket_, &head, sizeof(head), has_files ? std::span{files} : std::span<const int>{}) &&
+        detail::send_all(socket_, text.data(), text.size())) {
+      return;
+    }
+    next_runner();  // somebody killed the last one while it had nothing to do
   }
+  has_gone();
 }
 
 std::optional<Report> Helper::ended() {
   pollfd ready{socket_, POLLIN, 0};
   if (poll(&ready, 1, 0) <= 0) return std::nullopt;
-  Report report;
-  if (!detail::receive_all(socket_, &report, sizeof(report))) has_gone();
-  return report;
+  printed_ = {};
+  detail::Answer answer;
+  const auto receive = [&](std::string& text, std::uint64_t bytes) {
+    text.resize(bytes);
+    return detail::receive_all(socket_, text.data(), bytes);
+  };
+  if (detail::receive_all(socket_, &answer, sizeof(answer)) && receive(printed_.output, answer.output_bytes) &&
+      receive(printed_.errors, answer.errors_bytes) && receive(printed_.errors_end, answer.errors_end_bytes)) {
+    return answer.report;
+  }
+  next_runner();
+  printed_ = {};
+  return Report{.signal = SIGKILL, .runner_was_killed = true};
 }
+
+// Where nobody is left to be told, ended() sees it.
 
 void Helper::set_limit(std::chrono::nanoseconds limit) {
   const Head head{.kind = Kind::set_limit, .limit_ns = limit.count()};
-  if (!detail::send_all(socket_, &head, sizeof(head))) has_gone();
+  (void)detail::send_all(socket_, &head, sizeof(head));
 }
 
 void Helper::end() {
   const Head head{.kind = Kind::end};
-  if (!detail::send_all(socket_, &head, sizeof(head))) has_gone();
+  (void)detail::send_all(socket_, &head, sizeof(head));
 }
 
 }  // namespace echelon::command

@@ -2,6 +2,9 @@
 
 #include <array>
 #include <string>
+#include <vector>
+
+#include <echelon/launch/launcher.hpp>
 
 namespace echelon::launch {
 
@@ -20,8 +23,8 @@ class Line {
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   /// To be polled for reading: rank 0 has come. -1 once it has, or cannot come.
   [[nodiscard]] int listener() const noexcept { return listener_; }
-  /// Hands over input, output and errors to rank 0, which has come.
-  void hand_over(const std::array<int, 3>& descriptors);
+  /// Hands over input, output and errors to rank 0, which has come, and more files by their names.
+  void hand_over(const std::array<int, 3>& descriptors, const std::vector<GivenFile>& files);
   [[nodiscard]] bool is_open() const noexcept { return rank_0_ >= 0; }
   void ask_to_stop() const noexcept;
 
@@ -32,6 +35,6 @@ class Line {
 };
 
 /// Rank 0's end: the line, or -1, and what it was given over it.
-[[nodiscard]] int connect_line(const char* path, std::array<int, 3>& descriptors) noexcept;
+[[nodiscard]] int connect_line(const char* path, std::array<int, 3>& descriptors, std::vector<GivenFile>& files);
 
 }  // namespace echelon::launch

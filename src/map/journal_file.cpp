@@ -428,11 +428,14 @@ void JournalFile::ended(const farm::Ending& ending, const std::optional<journal:
   Impl& impl = *impl_;
   ++(ending.is_good() ? impl.counts.good : impl.counts.failed);
   journal::Done done{ending, piece};
-  if (const auto found = impl.ids.find(ending.task); found != impl.ids.end()) {
-    done.ending.task = found->second;
-    impl.ids.erase(found);
-  }
+  done.ending.task = number_of(ending.task);
+  impl.ids.erase(ending.task);
   impl.writer->append(journal::to_text(done), true);
+}
+
+std::uint64_t JournalFile::number_of(std::uint64_t task) const {
+  const auto found = impl_->ids.find(task);
+  return found == impl_->ids.end() ? task : found->second;
 }
 
 void JournalFile::flush() { impl_->writer->flush(); }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -14,5 +15,14 @@ namespace echelon::map {
 /// Two columns differ: the host has its name where GNU parallel has `:` for this one, and a task whose rank was lost
 /// has the exit value -1, so that --resume-failed takes it again.
 [[nodiscard]] std::string joblog_line(const farm::Ending& ending, std::string_view line);
+
+class JournalLines;
+
+/// All of a journal, in the order in which the tasks ended: the text in pieces.
+void write_joblog(const JournalLines& journal, const std::function<void(std::string_view)>& put);
+
+/// Makes the open file, opened to append, what write_joblog() gives; as far as it is that already it stays. `path` is
+/// for messages.
+void mend_joblog(int file, const std::string& path, const JournalLines& journal);
 
 }  // namespace echelon::map

@@ -57,6 +57,9 @@ class JournalFile {
   /// Waits until all of that is on the disk.
   void flush();
 
+  /// What the journal calls that task of the list; another number where tasks go by their content.
+  [[nodiscard]] std::uint64_t number_of(std::uint64_t task) const;
+
   struct Counts {
     std::uint64_t listed = 0;           ///< of the list so far
     std::uint64_t finished_before = 0;  ///< of these, by earlier runs

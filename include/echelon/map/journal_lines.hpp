@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <fstream>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <echelon/map/journal_file.hpp>
+
+namespace echelon::map {
+
+/// A journal that is looked at, with the text of its lines, which is looked up by its place.
+class JournalLines {
+ public:
+  using OnLine = std::function<void(const farm::journal::Line&)>;
+
+  /// `on_line`, where given, is called for each line. Throws base::UsageError where it is no journal.
+  explicit JournalLines(std::string path, const OnLine& on_line = nullptr);
+
+  [[nodiscard]] const JournalView& view() const noexcept { return view_; }
+  /// Empty where it is damaged.
+  [[nodiscard]] std::string task_line(std::uint64_t task) const;
+  /// How the task ended that has ended.
+  [[nodiscard]] std::optional<farm::Ending> ending(std::uint64_t task) const;
+  /// Of those that have ended, in the order in which they did; each once.
+  void for_each_ended(const std::function<void(const farm::Ending&)>& use) const;
+
+ private:
+  /// Where in the file the last line of a task is, and the last of its end.
+  struct Places {
+    std::uint64_t task = 0;
+    std::uint64_t done = 0;
+  };
+  template <typename Kind>
+  [[nodiscard]] std::optional<Kind> at(std::uint64_t place) const;
+
+  std::string path_;
+  JournalView view_;
+  std::vector<Places> places_;
+  mutable std::ifstream file_;
+};
+
+}  // namespace echelon::map

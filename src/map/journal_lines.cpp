@@ -1,0 +1,61 @@
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include <echelon/map/journal_lines.hpp>
+
+namespace echelon::map {
+
+namespace journal = farm::journal;
+
+JournalLines::JournalLines(std::string path, const OnLine& on_line) : path_{std::move(path)} {
+  const auto places_of = [&](std::uint64_t task, const journal::Place& place) -> Places* {
+    if (task > place.at) return nullptr;  // no number that a task can have
+    if (task >= places_.size()) places_.resize(task + 1);
+    return &places_[task];
+  };
+  view_ = read_journal(path_, [&](const journal::Place& place, const journal::Line& line) {
+    if (const auto* task = std::get_if<journal::Task>(&line)) {
+      if (Places* const places = places_of(task->task, place)) places->task = place.at;
+    } else if (const auto* done = std::get_if<journal::Done>(&line)) {
+      if (Places* const places = places_of(done->ending.task, place)) places->done = place.at;
+    }
+    if (on_line) on_line(line);
+  });
+  places_.resize(std::max(places_.size(), view_.tasks.all().size()));
+  file_.open(path_, std::ios::binary);
+}
+
+template <typename Kind>
+std::optional<Kind> JournalLines::at(std::uint64_t place) const {
+  file_.clear();
+  std::string text;
+  if (!file_.seekg(static_cast<std::streamoff>(place)) || !std::getline(file_, text)) return std::nullopt;
+  auto line = journal::parse(text);
+  if (!line || !std::holds_alternative<Kind>(*line)) return std::nullopt;
+  return std::get<Kind>(std::move(*line));
+}
+
+std::string JournalLines::task_line(std::uint64_t task) const {
+  const auto line = at<journal::Task>(places_[task].task);
+  return line ? line->line : "";
+}
+
+std::optional<farm::Ending> JournalLines::ending(std::uint64_t task) const {
+  const auto done = at<journal::Done>(places_[task].done);
+  return done ? std::optional{done->ending} : std::nullopt;
+}
+
+void JournalLines::for_each_ended(const std::function<void(const farm::Ending&)>& use) const {
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> ended;  // its end's place, and the task
+  const auto& tasks = view_.tasks.all();
+  for (std::uint64_t task = 0; task < tasks.size(); ++task) {
+    if (tasks[task].is_finished() && places_[task].done > 0) ended.emplace_back(places_[task].done, task);
+  }
+  std::ranges::sort(ended);
+  for (const auto& [place, task] : ended) {
+    if (const auto how = ending(task)) use(*how);
+  }
+}
+
+}  // namespace echelon::map
