@@ -49,9 +49,9 @@ struct Known {
   [[nodiscard]] const journal::Tasks& tasks() const { return lines->view().tasks; }
 };
 
-Known read(const std::string& path) {
+Known read(const std::string& path, const std::string& name) {
   Known known;
-  known.lines.emplace(path, [&](const journal::Line& line) {
+  const auto count = [&](const journal::Line& line) {
     if (const auto* done = std::get_if<journal::Done>(&line)) {
       const farm::Ending& ending = done->ending;
       if (known.endings == 0 || ending.started_at < known.begin) known.begin = ending.started_at;
@@ -61,7 +61,8 @@ Known read(const std::string& path) {
     } else if (std::holds_alternative<journal::Run>(line)) {
       ++known.runs;
     }
-  });
+  };
+  known.lines.emplace(path, count, name);
   return known;
 }
 
@@ -204,7 +205,7 @@ std::string seekable(const std::string& path, base::Descriptor& held) {
 
 ExitCode run(const JournalCommand& command) {
   base::Descriptor held;
-  const Known known = read(seekable(command.file, held));
+  const Known known = read(seekable(command.file, held), command.file);
   for (const std::string& note : known.lines->view().notes) tell("note: " + note);
   if (!command.joblog.empty()) report::write_output(command.joblog, joblog_of(known));
   if (!command.left.empty()) report::write_output(command.left, left_of(command, known));

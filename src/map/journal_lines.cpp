@@ -8,22 +8,23 @@ namespace echelon::map {
 
 namespace journal = farm::journal;
 
-JournalLines::JournalLines(std::string path, const OnLine& on_line) : path_{std::move(path)} {
+JournalLines::JournalLines(const std::string& path, const OnLine& on_line, const std::string& name) {
   const auto places_of = [&](std::uint64_t task, const journal::Place& place) -> Places* {
     if (task > place.at) return nullptr;  // no number that a task can have
     if (task >= places_.size()) places_.resize(task + 1);
     return &places_[task];
   };
-  view_ = read_journal(path_, [&](const journal::Place& place, const journal::Line& line) {
+  const auto note = [&](const journal::Place& place, const journal::Line& line) {
     if (const auto* task = std::get_if<journal::Task>(&line)) {
       if (Places* const places = places_of(task->task, place)) places->task = place.at;
     } else if (const auto* done = std::get_if<journal::Done>(&line)) {
       if (Places* const places = places_of(done->ending.task, place)) places->done = place.at;
     }
     if (on_line) on_line(line);
-  });
+  };
+  view_ = read_journal(path, note, name);
   places_.resize(std::max(places_.size(), view_.tasks.all().size()));
-  file_.open(path_, std::ios::binary);
+  file_.open(path, std::ios::binary);
 }
 
 template <typename Kind>

@@ -38,7 +38,7 @@ std::string map_summary(const measure::Record& record) {
   const std::uint64_t failed_now = count("failed") - count("failed_before");
   if (failed_now > failures_shown) text += fmt::format("  and {} more\n", failed_now - failures_shown);
   if (count("output_lost") > 0) {
-    text += fmt::format("  {} lost what was printed; once there is room, --resume runs those again\n",
+    text += fmt::format("  {} lost what they printed; once there is room, --resume runs those again\n",
                         plural(count("output_lost"), "task"));
   }
 

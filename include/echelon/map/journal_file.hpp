@@ -99,8 +99,9 @@ struct JournalView {
   bool is_in_use = false;
 };
 /// Reads a journal, without changing it; `on_line`, where given, is called for each line. Throws base::UsageError where
-/// it is none.
+/// it is none, and calls it `name` where that is not empty.
 [[nodiscard]] JournalView read_journal(const std::string& path,
-                                       const farm::journal::LineReader::OnLine& on_line = nullptr);
+                                       const farm::journal::LineReader::OnLine& on_line = nullptr,
+                                       const std::string& name = {});
 
 }  // namespace echelon::map

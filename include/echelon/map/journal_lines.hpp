@@ -16,8 +16,8 @@ class JournalLines {
  public:
   using OnLine = std::function<void(const farm::journal::Line&)>;
 
-  /// `on_line`, where given, is called for each line. Throws base::UsageError where it is no journal.
-  explicit JournalLines(std::string path, const OnLine& on_line = nullptr);
+  /// `on_line`, where given, is called for each line. Throws as read_journal().
+  explicit JournalLines(const std::string& path, const OnLine& on_line = nullptr, const std::string& name = {});
 
   [[nodiscard]] const JournalView& view() const noexcept { return view_; }
   /// Empty where it is damaged.
@@ -36,7 +36,6 @@ class JournalLines {
   template <typename Kind>
   [[nodiscard]] std::optional<Kind> at(std::uint64_t place) const;
 
-  std::string path_;
   JournalView view_;
   std::vector<Places> places_;
   mutable std::ifstream file_;
