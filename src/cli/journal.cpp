@@ -153,7 +153,7 @@ std::string summary(const std::string& path, const Known& known, bool all) {
 
 std::string joblog_of(const Known& known) {
   std::string text;
-  map::write_joblog(*known.lines, [&](std::string_view piece) { text += piece; });
+  map::write_joblog(*known.lines, map::JournalLines::Which::standing, [&](std::string_view piece) { text += piece; });
   return text;
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -392,6 +393,7 @@ void add_map(CLI::App& program, Command& chosen) {
       if (comm::placement().rank != 0) launch::leave_stopping_to_rank_0();
       if (map->options.needs_s) (void)allocation_end();
       map->helper = std::make_unique<command::Helper>(command::command_environment(environ));
+      signal(SIGXFSZ, SIG_IGN);  // a write beyond a limit fails then, as one on a full disk
     };
     chosen.run_on_ranks = [map](const RankContext& ranks) { return run(*map, ranks); };
   });

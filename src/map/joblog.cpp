@@ -10,7 +10,6 @@
 
 #include <echelon/base/files.hpp>
 #include <echelon/map/joblog.hpp>
-#include <echelon/map/journal_lines.hpp>
 
 namespace echelon::map {
 
@@ -32,9 +31,11 @@ std::string joblog_line(const farm::Ending& ending, std::string_view line) {
   return text += '\n';
 }
 
-void write_joblog(const JournalLines& journal, const std::function<void(std::string_view)>& put) {
+void write_joblog(const JournalLines& journal, JournalLines::Which which,
+                  const std::function<void(std::string_view)>& put) {
   put(joblog_header());
   journal.for_each_ended(
+      which,
       [&](const farm::Ending& ending) { put(joblog_line(ending, journal.task_line(ending.task))); });
 }
 
@@ -45,7 +46,7 @@ void mend_joblog(int file, const std::string& path, const JournalLines& journal)
   std::uint64_t same = 0;  // bytes
   bool is_same = true;
   std::string there;
-  write_joblog(journal, [&](std::string_view text) {
+  write_joblog(journal, JournalLines::Which::all, [&](std::string_view text) {
     if (is_same) {
       there.resize(text.size());
       const ssize_t count = pread(file, there.data(), there.size(), static_cast<off_t>(same));

@@ -18,12 +18,16 @@ JournalLines::JournalLines(const std::string& path, const OnLine& on_line, const
     if (const auto* task = std::get_if<journal::Task>(&line)) {
       if (Places* const places = places_of(task->task, place)) places->task = place.at;
     } else if (const auto* done = std::get_if<journal::Done>(&line)) {
-      if (Places* const places = places_of(done->ending.task, place)) places->done = place.at;
+      if (Places* const places = places_of(done->ending.task, place)) {
+        places->done = place.at;
+        ended_.push_back({done->ending.task, place.at});
+      }
     }
     if (on_line) on_line(line);
   };
   view_ = read_journal(path, note, name);
   places_.resize(std::max(places_.size(), view_.tasks.all().size()));
+  std::erase_if(ended_, [&](const Places& one) { return one.task >= view_.tasks.all().size(); });
   file_.open(path, std::ios::binary);
 }
 
@@ -47,15 +51,11 @@ std::optional<farm::Ending> JournalLines::ending(std::uint64_t task) const {
   return done ? std::optional{done->ending} : std::nullopt;
 }
 
-void JournalLines::for_each_ended(const std::function<void(const farm::Ending&)>& use) const {
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> ended;  // its end's place, and the task
-  const auto& tasks = view_.tasks.all();
-  for (std::uint64_t task = 0; task < tasks.size(); ++task) {
-    if (tasks[task].is_finished() && places_[task].done > 0) ended.emplace_back(places_[task].done, task);
-  }
-  std::ranges::sort(ended);
-  for (const auto& [place, task] : ended) {
-    if (const auto how = ending(task)) use(*how);
+void JournalLines::for_each_ended(Which which, const std::function<void(const farm::Ending&)>& use) const {
+  for (const auto& [task, place] : ended_) {
+    const bool stands = view_.tasks.all()[task].is_finished() && places_[task].done == place;
+    if (which == Which::standing && !stands) continue;
+    if (const auto done = at<journal::Done>(place)) use(done->ending);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include <echelon/farm/ending.hpp>
+#include <echelon/map/journal_lines.hpp>
 
 namespace echelon::map {
 
@@ -16,13 +17,12 @@ namespace echelon::map {
 /// has the exit value -1, so that --resume-failed takes it again.
 [[nodiscard]] std::string joblog_line(const farm::Ending& ending, std::string_view line);
 
-class JournalLines;
+/// That of a journal, in pieces.
+void write_joblog(const JournalLines& journal, JournalLines::Which which,
+                  const std::function<void(std::string_view)>& put);
 
-/// All of a journal, in the order in which the tasks ended: the text in pieces.
-void write_joblog(const JournalLines& journal, const std::function<void(std::string_view)>& put);
-
-/// Makes the open file, opened to append, what write_joblog() gives; as far as it is that already it stays. `path` is
-/// for messages.
+/// Has the open file, opened to append, say what the journal does; as far as it does already it stays. `path` is for
+/// messages.
 void mend_joblog(int file, const std::string& path, const JournalLines& journal);
 
 }  // namespace echelon::map

@@ -24,8 +24,12 @@ class JournalLines {
   [[nodiscard]] std::string task_line(std::uint64_t task) const;
   /// How the task ended that has ended.
   [[nodiscard]] std::optional<farm::Ending> ending(std::uint64_t task) const;
-  /// Of those that have ended, in the order in which they did; each once.
-  void for_each_ended(const std::function<void(const farm::Ending&)>& use) const;
+  enum class Which {
+    all,      ///< each time that a task has ended: one that was run again is there twice
+    standing  ///< what the journal still goes by, each task once
+  };
+  /// In the order in which they ended.
+  void for_each_ended(Which which, const std::function<void(const farm::Ending&)>& use) const;
 
  private:
   /// Where in the file the last line of a task is, and the last of its end.
@@ -38,6 +42,7 @@ class JournalLines {
 
   JournalView view_;
   std::vector<Places> places_;
+  std::vector<Places> ended_;  // of all times that a task has ended; `task` is its number here
   mutable std::ifstream file_;
 };
 
