@@ -45,8 +45,7 @@ int open_given_file(const std::string& path, int flags) {
   const auto checked = [&](int descriptor) {
     const bool reads = (flags & O_ACCMODE) == O_RDONLY;
     if (descriptor < 0) {
-      throw base::UsageError(
-          fmt::format("cannot {} '{}': {}", reads ? "read" : "write", path, std::strerror(errno)));
+      throw base::UsageError(fmt::format("cannot {} '{}': {}", reads ? "read" : "write", path, std::strerror(errno)));
     }
     if (reads && isatty(descriptor) != 0) {  // of which only foreground processes may read, and ranks are none
       close(descriptor);

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include <fmt/chrono.h>
 #include <fcntl.h>
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/stat.h>

@@ -127,6 +127,11 @@ void settle(MapCommand& map, const std::vector<std::string>& words) {
   }
 }
 
+bool is_standard_input(const command::Source& source) {
+  const auto* const file = std::get_if<command::FileSource>(&source);
+  return file != nullptr && file->path == "-";
+}
+
 /// This is a rank that `echelon -n` has started.
 bool is_launched() { return measure::environment(launch::launched_variable).has_value(); }
 
@@ -156,9 +161,12 @@ void check(const MapCommand& map) {
       throw UsageError(option + ": " + e.what());
     }
     for (std::size_t j = 0; j < i; ++j) {
-      if (files[j].second.empty() || !names_same_file(path, files[j].second)) continue;
+      if (files[j].second.empty() || !is_ordinary_file(path) || !names_same_file(path, files[j].second)) continue;
       throw UsageError(fmt::format("{}: '{}' is taken by {}; give a file of its own", option, path, files[j].first));
     }
+  }
+  if (std::ranges::count_if(options.sources, is_standard_input) > 1) {
+    throw UsageError("standard input can be one input source only; give the other one as a file");
   }
   // Throws where a placeholder or a file is wrong; standard input is read by rank 0 alone.
   if (!options.command.empty()) command::Template{options.command, options.sources.size()};
@@ -225,14 +233,10 @@ void use_given_files(map::Options& options, const launch::Starter& starter, map:
       options.sources[i] = command::DescriptorSource{descriptor, file->path};
     } else if (is_launched() && !starter.is_here() && !is_ordinary_file(file->path)) {
       options.sources[i] = command::DescriptorSource{
-          -1, fmt::format("{} is on the node where this command was typed, and rank 0 is not; give a file", file->path)};
+          -1,
+          fmt::format("{} is on the node where this command was typed, and rank 0 is not; give a file", file->path)};
     }
   }
-}
-
-bool is_standard_input(const command::Source& source) {
-  const auto* const file = std::get_if<command::FileSource>(&source);
-  return file != nullptr && file->path == "-";
 }
 
 ExitCode print_commands(const MapCommand& map) {

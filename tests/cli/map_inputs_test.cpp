@@ -29,7 +29,7 @@ TEST_F(map_inputs, are_read_from_whatever_was_named) {
       "map -k -a <(cat) echo",
       "map -k --arg-file=<(cat) echo",
       "map -k echo :::: <(cat)",
-      "cat >fifo & map -k -a fifo echo",
+      "printf 'a\\nb\\n' >fifo & map -k -a fifo echo",
       "exec 7<&0; map -k -a /dev/fd/7 echo </dev/null",
       "exec 7<file; read -u 7 skipped; map -k -a /dev/fd/7 echo </dev/null",
   };
