@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Fifty kills of a whole map, each resumed, a million random histories of the farm with seeds that no one has tried, a
+# Fifty kills of a whole map, each resumed, a hundred maps on disks that fill, a million random histories of the farm with seeds that no one has tried, a
 # hundred runs of the shared counter, and a thousand random programs over shared objects for each number of ranks; and
 # each public header compiled alone, and all that runs without MPI under the sanitizers.
-# KILLS=N, HISTORIES=N, RUNS=N and INTERLEAVINGS=N take other numbers, SEED=N tries those of an earlier night again,
+# KILLS=N, DISKS=N, HISTORIES=N, RUNS=N and INTERLEAVINGS=N take other numbers, SEED=N tries those of an earlier night again,
 # DRY_RUN=1 only says what would be done.
 set -euo pipefail
 # shellcheck source=jobs/setup.sh
@@ -11,12 +11,15 @@ source "$(dirname "${BASH_SOURCE[0]}")/../jobs/setup.sh"
 seed=${SEED:-$(od -An -N6 -tu8 /dev/urandom | tr -d ' ')}
 
 install_missing build test
-build release -DECHELON_TESTS=ON -- --target cli_map_test farm_histories_test cli_counter_test shared_interleavings_test mpi_smoke \
+build release -DECHELON_TESTS=ON -- --target cli_map_test cli_map_disk_test farm_histories_test cli_counter_test shared_interleavings_test mpi_smoke \
   rules_headers
 say "Histories of the farm from seed $seed on"
 run env ECHELON_HISTORY_SEED="$seed" ECHELON_HISTORIES="${HISTORIES:-1000000}" "$project/build/release/tests/farm_histories_test"
 say "map, killed at random moments and resumed"
 run env ECHELON_KILLS="${KILLS:-50}" "$project/build/release/tests/cli_map_test" --gtest_filter='*killed_altogether*'
+say "map on disks that fill at random moments, from seed $seed on"
+run env ECHELON_DISK_SEED="$seed" ECHELON_DISK_HISTORIES="${DISKS:-100}" "$project/build/release/tests/cli_map_disk_test" \
+  --gtest_filter='*fills_at_any_moment*'
 say "A counter that four ranks increment 100000 times each, atomically and under a lock"
 run env ECHELON_COUNTER_RUNS="${RUNS:-100}" "$project/build/release/tests/cli_counter_test" --gtest_filter='*hundred_thousand*'
 say "Programs over shared objects from seed $seed on"

@@ -122,8 +122,10 @@ void settle(MapCommand& map, const std::vector<std::string>& words) {
   if (!map.time_request.empty()) options.needs_s = parse_seconds("--time-request", map.time_request);
   // What is worth a log, or a file of output, is worth not being lost.
   if (options.journal.empty()) {
-    const std::string& beside = !options.output.empty() ? options.output : options.joblog;
-    if (!beside.empty() && is_ordinary_file(beside)) options.journal = beside + ".journal";
+    for (const std::string& beside : {options.output, options.joblog}) {
+      if (!options.journal.empty() || beside.empty() || !is_ordinary_file(beside)) continue;
+      options.journal = beside + ".journal";
+    }
   }
 }
 
@@ -133,7 +135,7 @@ bool is_standard_input(const command::Source& source) {
 }
 
 /// This is a rank that `echelon -n` has started.
-bool is_launched() { return measure::environment(launch::launched_variable).has_value(); }
+bool is_launched() { return comm::placement().launched && measure::environment(launch::launched_variable); }
 
 void check(const MapCommand& map) {
   if (is_launched()) return;  // who has started the ranks has looked, and has what they have not
@@ -328,10 +330,15 @@ void add_map(CLI::App& program, Command& chosen) {
       "one\n"
       "piece. Commands run with ECHELON_TASK, ECHELON_RANK, ECHELON_ATTEMPT and OMP_NUM_THREADS set, and without "
       "MPI's\n"
-      "variables: a command may be an mpirun. What a command leaves behind is ended when it ends.\n\n"
+      "variables: a command may be an mpirun. What a command leaves behind is ended when it ends.\n"
+      "A command whose output cannot be kept, as on a full disk, is ended and has failed; --resume runs it again.\n"
+      "Much output waits in $TMPDIR or /tmp. FILE may be a pipe, a FIFO or a device, as in :::: <(ls), but for "
+      "--journal.\n\n"
       "INT, TERM and USR1 stop a run: running commands have --grace to end, and the exit status is 75; --resume goes "
       "on.\n"
-      "Exit status: 0 all commands ended well, 2 usage, 3 some failed, 4 broken, 75 stopped early.\n\n"
+      "Exit status: 0 all commands ended well, 2 usage, 3 some failed, 4 broken, 75 stopped early; of a resumed run "
+      "that\n"
+      "of the whole list.\n\n"
       "Examples:\n"
       "  echelon map gzip -9 ::: *.log                         on all CPUs of this machine\n"
       "  echelon map --journal run.journal 'simulate {}' < inputs.txt\n"
@@ -366,7 +373,9 @@ void add_map(CLI::App& program, Command& chosen) {
       "Attempts at a command that fails, elsewhere first [1]", 1, most_attempts);
   app.add_option("--timeout", map->timeout, "End a command after so long (30, 2m, 1h), or P% of the median")
       ->type_name("TIME|P%");
-  app.add_option("--halt", map->halt, "When to stop: now|soon,fail|success|done=N or N%")->type_name("WHEN,WHY=N");
+  app.add_option("--halt", map->halt,
+                 "When to stop: now|soon,fail|success|done=N, of this run, or N% of the whole list")
+      ->type_name("WHEN,WHY=N");
   app.add_option("--delay", map->delay, "Start commands so far apart")->type_name("TIME");
   app.add_option("--grace", map->grace, "Time that commands have to end after a signal [30 s]")->type_name("TIME");
   app.add_option("--time-request", map->time_request, "Start no command so shortly before the SLURM allocation ends")

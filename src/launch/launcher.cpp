@@ -35,6 +35,7 @@
 #include "input_pump.hpp"
 #include "line.hpp"
 #include "stop_signals.hpp"
+#include "way_out.hpp"
 
 namespace echelon::launch {
 namespace {
@@ -442,7 +443,7 @@ int exit_code(int status, const Run& run) {
   if (run.outcome.outcome().value_or(0) != 0) return *run.outcome.outcome();
   if (const auto& killed = run.killed()) {
     put(fmt::format("echelon: rank {} on {} was killed by signal {} ({}); the run is lost, {}\n", killed->rank,
-                    killed->host, killed->signal, killed->signal_name, run.request.if_lost));
+                    killed->host, killed->signal, killed->signal_name, way_out(run.request)));
     return static_cast<int>(ExitCode::broken);
   }
   // The launcher's end may be that of a rank that it has ended itself, or on request, or a crash of its own (Open MPI
@@ -450,7 +451,7 @@ int exit_code(int status, const Run& run) {
   if (run.outcome.outcome()) return *run.outcome.outcome();
   if (WIFSIGNALED(status)) {
     put(fmt::format("echelon: {} was killed by signal {}; the run is lost, {}\n", run.launcher, WTERMSIG(status),
-                    run.request.if_lost));
+                    way_out(run.request)));
     return static_cast<int>(ExitCode::broken);
   }
   const int code = WEXITSTATUS(status);
@@ -486,7 +487,7 @@ std::string why_lost(int status, const Run& run) {
 int exit_code_of_outcome(int status, const Run& run) {
   if (run.outcome.outcome()) return *run.outcome.outcome();
   if (const std::string why = why_lost(status, run); !why.empty()) {
-    put(fmt::format("echelon: {}; the run is lost, {}\n", why, run.request.if_lost));
+    put(fmt::format("echelon: {}; the run is lost, {}\n", why, way_out(run.request)));
   }
   return static_cast<int>(ExitCode::broken);
 }

@@ -232,10 +232,9 @@ void Deliveries::finish() {
 
 std::optional<farm::Halt::When> Deliveries::halt(std::optional<std::uint64_t> total) const {
   // A percentage is of the whole list, a number of what this run has ended, as in GNU parallel.
-  const Counts before = options_.halt.is_percent
-                            ? Counts{}
-                            : Counts{.succeeded = counts_.ended_before - counts_.failed_before,
-                                     .failed = counts_.failed_before};
+  const Counts before = options_.halt.is_percent ? Counts{}
+                                                 : Counts{.succeeded = counts_.ended_before - counts_.failed_before,
+                                                          .failed = counts_.failed_before};
   const std::uint64_t failed = counts_.failed - before.failed;
   const std::uint64_t succeeded = counts_.succeeded - before.succeeded;
   return farm::decide(options_.halt, succeeded + failed, failed, succeeded, total);

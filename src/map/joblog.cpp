@@ -34,9 +34,8 @@ std::string joblog_line(const farm::Ending& ending, std::string_view line) {
 void write_joblog(const JournalLines& journal, JournalLines::Which which,
                   const std::function<void(std::string_view)>& put) {
   put(joblog_header());
-  journal.for_each_ended(
-      which,
-      [&](const farm::Ending& ending) { put(joblog_line(ending, journal.task_line(ending.task))); });
+  journal.for_each_ended(which,
+                         [&](const farm::Ending& ending) { put(joblog_line(ending, journal.task_line(ending.task))); });
 }
 
 void mend_joblog(int file, const std::string& path, const JournalLines& journal) {

@@ -233,7 +233,8 @@ bool Master::has_output(Arrived& arrived) {
   }
   if (!fetching_) begin_fetching();
   Fetching& fetching = *fetching_;
-  while (fetching.failure.empty() && fetching.asked < all && fetching.asked - fetching.got < pieces_ahead * piece_bytes) {
+  while (fetching.failure.empty() && fetching.asked < all &&
+         fetching.asked - fetching.got < pieces_ahead * piece_bytes) {
     Fetch next{.sequence = ended.sequence, .offset = fetching.asked, .bytes = 0, .errors = false};
     std::uint64_t end = ended.output_bytes;
     if (fetching.asked >= ended.output_bytes) {

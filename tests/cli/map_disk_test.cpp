@@ -142,7 +142,7 @@ class History {
     const int count = 3 + chance(40);
     for (int i = 0; i < count; ++i) {
       // Of some KiB mostly, of some MiB now and then.
-      bytes.push_back(chance(1024) + 1024 * (chance(4) == 0 ? chance(4000) : chance(40)));
+      bytes.push_back(chance(1024) + 1024 * (chance(4) == 0 ? chance(3000) : chance(40)));
       const int junk_kib = chance(12) == 0 ? chance(8000) : 0;
       lines.push_back(std::to_string(i) + " " + std::to_string(bytes.back()) + " 0.0" + std::to_string(chance(3)) +
                       " " + std::to_string(junk_kib));
@@ -178,12 +178,14 @@ TEST_F(map_disk, that_fills_at_any_moment_costs_no_output_and_none_is_there_twic
   // Prints lines that say whose they are, and puts junk onto the disk for a while; looks at nothing.
   write("work",
         "set -- $1; printf '%s\\n' $1 >>ran; test $4 = 0 || head -c ${4}k /dev/zero >disk/junk$1 2>/dev/null\n"
-        "perl -e '$l = 0; while ($l < $ARGV[1]) { $s = \"$ARGV[0]:$l\\n\"; print $s; $l += length $s }' $1 $2\n"
+        "perl -e '$pad = \"x\" x 200; $l = 0; while ($l < $ARGV[1]) { $s = \"$ARGV[0]:$l:$pad\\n\"; print $s; $l += "
+        "length $s }' $1 $2\n"
         "sleep $3; rm -f disk/junk$1; exit 0\n");
   const auto output_of = [](int number, int bytes) {
+    static const std::string padding(200, 'x');
     std::string text;
     while (static_cast<int>(text.size()) < bytes)
-      text += std::to_string(number) + ":" + std::to_string(text.size()) + "\n";
+      text += std::to_string(number) + ":" + std::to_string(text.size()) + ":" + padding + "\n";
     return text;
   };
   int cut_short = 0;

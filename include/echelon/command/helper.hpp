@@ -46,8 +46,8 @@ struct Printed {
 };
 
 /// A process that runs commands for this one, one at a time, and takes what they print. It is forked before MPI starts,
-/// as a process with MPI in it must not fork, and before there are threads; by a process of its own, which forks another
-/// where it is killed.
+/// as a process with MPI in it must not fork, and before there are threads; by a process of its own, which forks
+/// another where it is killed.
 ///
 /// Each command has a process group of its own. When its first process has ended, or its time is over, what is left of
 /// it is told to end (TERM), and killed after `patience`, wherever it has put itself: nothing that a command has
