@@ -172,7 +172,7 @@ class History {
 // ECHELON_DISK_HISTORIES=100 tries so many, ECHELON_DISK_SEED=N those of an earlier night again.
 TEST_F(map_disk, that_fills_at_any_moment_costs_no_output_and_none_is_there_twice) {
   const char* const count = std::getenv("ECHELON_DISK_HISTORIES");
-  const int histories = count != nullptr ? std::stoi(count) : 4;
+  const int histories = count != nullptr ? std::stoi(count) : 2;
   const char* const seed_text = std::getenv("ECHELON_DISK_SEED");
   const auto seed = seed_text != nullptr ? std::stoul(seed_text) : std::random_device{}();
   // Prints lines that say whose they are, and puts junk onto the disk for a while; looks at nothing.
