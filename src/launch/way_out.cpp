@@ -15,7 +15,7 @@ std::string way_out(const LaunchRequest& request) {
   const char* const chosen = std::getenv("TMPDIR");
   const std::string folder = chosen != nullptr && *chosen != '\0' ? chosen : "/tmp";
   struct statvfs disk {};
-  if (statvfs(folder.c_str(), &disk) == 0 &&
+  if (statvfs(folder.c_str(), &disk) == 0 && disk.f_blocks > 0 &&
       (std::uint64_t{disk.f_bavail} * disk.f_frsize < needed_bytes || (disk.f_files > 0 && disk.f_favail == 0))) {
     return fmt::format("'{}' is full: make room there, or set TMPDIR to another folder; then {}", folder,
                        request.if_lost);
