@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Fifty kills of a whole map, each resumed, two hundred runs of a pool whose workers are killed, two hundred requests to
-# stop a program at random moments, a hundred starts of which processes are killed, a million random histories of the
-# farm with seeds that no one has tried, a hundred runs of the shared counter, and a thousand random programs over shared
-# objects for each number of ranks; and each public header compiled alone, and all that runs without MPI under the
-# sanitizers.
-# KILLS=N, POOL_KILLS=N, STOPS=N, START_KILLS=N, HISTORIES=N, RUNS=N and INTERLEAVINGS=N take other numbers, SEED=N tries
-# those of an earlier night again, DRY_RUN=1 only says what would be done.
+# Fifty kills of a whole map, each resumed, a hundred maps on disks that fill, two hundred runs of a pool whose workers are
+# killed, two hundred requests to stop a program at random moments, a hundred starts of which processes are killed, a
+# million random histories of the farm with seeds that no one has tried, a hundred runs of the shared counter, and a
+# thousand random programs over shared objects for each number of ranks; and each public header compiled alone, and all
+# that runs without MPI under the sanitizers.
+# KILLS=N, DISKS=N, POOL_KILLS=N, STOPS=N, START_KILLS=N, HISTORIES=N, RUNS=N and INTERLEAVINGS=N take other numbers,
+# SEED=N tries those of an earlier night again, DRY_RUN=1 only says what would be done.
 set -euo pipefail
 # shellcheck source=jobs/setup.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../jobs/setup.sh"
@@ -13,12 +13,14 @@ source "$(dirname "${BASH_SOURCE[0]}")/../jobs/setup.sh"
 seed=${SEED:-$(od -An -N6 -tu8 /dev/urandom | tr -d ' ')}
 
 install_missing build test
-build release -DECHELON_TESTS=ON -- --target cli_map_test app_payloads_test app_stops_test launch_start_kills_test payloads farm_histories_test cli_counter_test shared_interleavings_test mpi_smoke \
-  rules_headers
+build release -DECHELON_TESTS=ON
 say "Histories of the farm from seed $seed on"
 run env ECHELON_HISTORY_SEED="$seed" ECHELON_HISTORIES="${HISTORIES:-1000000}" "$project/build/release/tests/farm_histories_test"
 say "map, killed at random moments and resumed"
 run env ECHELON_KILLS="${KILLS:-50}" "$project/build/release/tests/cli_map_test" --gtest_filter='*killed_altogether*'
+say "map on disks that fill at random moments, from seed $seed on"
+run env ECHELON_DISK_SEED="$seed" ECHELON_DISK_HISTORIES="${DISKS:-100}" "$project/build/release/tests/cli_map_disk_test" \
+  --gtest_filter='*fills_at_any_moment*'
 say "Pools whose workers are killed and stopped at random moments, from seed $seed on"
 run env ECHELON_KILLS="${POOL_KILLS:-200}" ECHELON_KILLS_SEED="$seed" "$project/build/release/tests/app_payloads_test"
 say "A program of the library that is asked to stop at random moments"

@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include <echelon/comm/session.hpp>
+#include <echelon/launch/launcher.hpp>
 #include <echelon/workloads/account.hpp>
 
 namespace echelon::cli {
@@ -72,6 +73,9 @@ struct Command {
   bool runs_commands = false;  ///< it outlives ranks, ends by itself when it is asked to stop, and is not bound to CPUs
   bool is_about_this_process = false;  ///< one rank is what was meant
   bool reads_input = false;            ///< of the one who starts the ranks
+  /// In the one who starts the ranks, of whose descriptors rank 0 needs these, too. Throws UsageError.
+  std::function<std::vector<launch::GivenFile>()> files = [] { return std::vector<launch::GivenFile>{}; };
+  std::string if_lost = "start it again";  ///< what to type after a run that came to no end
   /// On every rank, before MPI starts.
   std::function<void()> before_mpi = [] {};
   std::vector<std::string> words{};  ///< what stands behind the options of a command that takes such

@@ -1,17 +1,23 @@
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <ctime>
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <echelon/base/error.hpp>
+#include <echelon/base/files.hpp>
 #include <echelon/map/joblog.hpp>
-#include <echelon/map/journal_file.hpp>
+#include <echelon/map/journal_lines.hpp>
 #include <echelon/report/output_file.hpp>
 
 #include "app.hpp"
@@ -32,36 +38,22 @@ struct JournalCommand {
   bool all = false;
 };
 
-/// Where in the file the last line of a task is, and the last of its end.
-struct Places {
-  std::uint64_t task = 0;
-  std::uint64_t done = 0;
-};
-
-/// All that is known of a journal but the text of its lines, which is looked up.
+/// What is known of a journal.
 struct Known {
-  map::JournalView view;
-  std::vector<Places> places;
+  std::optional<map::JournalLines> lines;
   std::uint64_t runs = 0;
   std::uint64_t endings = 0;
   double begin = 0;
   double end = 0;
   double busy_s = 0;  ///< of all commands together
+  [[nodiscard]] const journal::Tasks& tasks() const { return lines->view().tasks; }
 };
 
-Known read(const std::string& path) {
+Known read(const std::string& path, const std::string& name) {
   Known known;
-  const auto places_of = [&](std::uint64_t task, const journal::Place& place) -> Places* {
-    if (task > place.at) return nullptr;  // no number that a task can have
-    if (task >= known.places.size()) known.places.resize(task + 1);
-    return &known.places[task];
-  };
-  known.view = map::read_journal(path, [&](const journal::Place& place, const journal::Line& line) {
-    if (const auto* task = std::get_if<journal::Task>(&line)) {
-      if (Places* const places = places_of(task->task, place)) places->task = place.at;
-    } else if (const auto* done = std::get_if<journal::Done>(&line)) {
+  const auto count = [&](const journal::Line& line) {
+    if (const auto* done = std::get_if<journal::Done>(&line)) {
       const farm::Ending& ending = done->ending;
-      if (Places* const places = places_of(ending.task, place)) places->done = place.at;
       if (known.endings == 0 || ending.started_at < known.begin) known.begin = ending.started_at;
       known.end = std::max(known.end, ending.started_at + ending.wall_s);
       known.busy_s += ending.wall_s;
@@ -69,43 +61,9 @@ Known read(const std::string& path) {
     } else if (std::holds_alternative<journal::Run>(line)) {
       ++known.runs;
     }
-  });
-  known.places.resize(std::max(known.places.size(), known.view.tasks.all().size()));
+  };
+  known.lines.emplace(path, count, name);
   return known;
-}
-
-/// Looks up lines of the file by their place.
-class Lines {
- public:
-  explicit Lines(const std::string& path) : file_{path, std::ios::binary} {}
-
-  template <typename Kind>
-  std::optional<Kind> at(std::uint64_t place) {
-    file_.clear();
-    std::string text;
-    if (!file_.seekg(static_cast<std::streamoff>(place)) || !std::getline(file_, text)) return std::nullopt;
-    auto line = journal::parse(text);
-    if (!line || !std::holds_alternative<Kind>(*line)) return std::nullopt;
-    return std::get<Kind>(std::move(*line));
-  }
-  std::string task_line(const Places& places) {
-    const auto task = at<journal::Task>(places.task);
-    return task ? task->line : "";
-  }
-
- private:
-  std::ifstream file_;
-};
-
-/// Of those that have ended as `state`, by their number.
-template <typename Use>
-void for_each_ended(const Known& known, State state, Lines& lines, Use use) {
-  const auto& tasks = known.view.tasks.all();
-  for (std::uint64_t task = 0; task < tasks.size(); ++task) {
-    if (tasks[task].how() != state) continue;
-    const auto done = lines.at<journal::Done>(known.places[task].done);
-    if (done && !use(done->ending, known.places[task])) return;
-  }
 }
 
 // ---- what is shown ----
@@ -125,21 +83,25 @@ std::string how_it_failed(const farm::Ending& ending) {
   return fmt::format("status {}", ending.exit_code);
 }
 
-std::string failures(const Known& known, Lines& lines, bool all) {
+std::string failures(const Known& known, bool all) {
   constexpr std::uint64_t most = 20;
-  const std::uint64_t count = known.view.tasks.count(State::failed);
+  const std::uint64_t count = known.tasks().count(State::failed);
   if (count == 0) return "";
   std::string text = "\n";
   std::uint64_t shown = 0;
-  for_each_ended(known, State::failed, lines, [&](const farm::Ending& ending, const Places& places) {
+  for (std::uint64_t task = 0; task < known.tasks().all().size() && (shown < most || all); ++task) {
+    if (known.tasks().all()[task].how() != State::failed) continue;
+    const auto how = known.lines->ending(task);
+    if (!how) continue;
+    const farm::Ending& ending = *how;
     text += fmt::format("task {}: {}", ending.task + 1, how_it_failed(ending));
     if (ending.attempts > 1) text += fmt::format(", {} attempts", ending.attempts);
     if (!ending.host.empty()) text += fmt::format(", on {}", ending.host);
-    text += fmt::format(": {}", shortened(lines.task_line(places)));
+    text += fmt::format(": {}", shortened(known.lines->task_line(task)));
     if (!ending.reason.empty()) text += fmt::format(": {}", shortened(ending.reason));
     text += '\n';
-    return ++shown < most || all;
-  });
+    ++shown;
+  }
   if (shown < count) text += fmt::format("and {} more; --all shows them\n", count - shown);
   return text;
 }
@@ -156,8 +118,8 @@ std::string sources(const std::vector<std::string>& all) {
   return text;
 }
 
-std::string summary(const std::string& path, const Known& known, Lines& lines, bool all) {
-  const journal::Tasks& tasks = known.view.tasks;
+std::string summary(const std::string& path, const Known& known, bool all) {
+  const journal::Tasks& tasks = known.tasks();
   const journal::Header& header = *tasks.header();
   std::string text = fmt::format("command   {}\n", shortened(header.command));
   if (!header.sources.empty()) text += fmt::format("tasks of  {}\n", sources(header.sources));
@@ -171,7 +133,7 @@ std::string summary(const std::string& path, const Known& known, Lines& lines, b
   text += fmt::format("left      {}{}\n", tasks.count(State::open), tasks.list_end() ? "" : " or more");
   if (const auto& run = tasks.last_run()) {
     text += fmt::format("runs      {}, the last since {} by process {} on {}{}\n", known.runs, date(run->started_at),
-                        run->pid, run->host, known.view.is_in_use ? ": a run is writing it" : "");
+                        run->pid, run->host, known.lines->view().is_in_use ? ": a run is writing it" : "");
   }
   if (known.endings > 0) {
     const double span_s = known.end - known.begin;
@@ -180,8 +142,8 @@ std::string summary(const std::string& path, const Known& known, Lines& lines, b
     if (span_s > 0) text += fmt::format(", {:.1f} tasks/s", static_cast<double>(known.endings) / span_s);
     text += '\n';
   }
-  text += failures(known, lines, all);
-  if ((tasks.count(State::open) > 0 || !tasks.list_end()) && !known.view.is_in_use) {
+  text += failures(known, all);
+  if ((tasks.count(State::open) > 0 || !tasks.list_end()) && !known.lines->view().is_in_use) {
     text += fmt::format("\nTo go on: the same command again with --journal {} --resume\n", path);
   }
   return text;
@@ -189,21 +151,14 @@ std::string summary(const std::string& path, const Known& known, Lines& lines, b
 
 // ---- what is written ----
 
-std::string joblog_of(const std::string& path, const Known& known, Lines& lines) {
-  std::string text = map::joblog_header();
-  // In the order in which they ended.
-  (void)map::read_journal(path, [&](const journal::Place& place, const journal::Line& line) {
-    const auto* const done = std::get_if<journal::Done>(&line);
-    if (done == nullptr || done->ending.task >= known.view.tasks.all().size()) return;
-    const Places& places = known.places[done->ending.task];
-    if (places.done != place.at || !known.view.tasks.all()[done->ending.task].is_finished()) return;
-    text += map::joblog_line(done->ending, lines.task_line(places));
-  });
+std::string joblog_of(const Known& known) {
+  std::string text;
+  map::write_joblog(*known.lines, map::JournalLines::Which::standing, [&](std::string_view piece) { text += piece; });
   return text;
 }
 
-std::string left_of(const JournalCommand& command, const Known& known, Lines& lines) {
-  const auto& tasks = known.view.tasks.all();
+std::string left_of(const JournalCommand& command, const Known& known) {
+  const auto& tasks = known.tasks().all();
   const char separator = command.separate_by_nul ? '\0' : '\n';
   std::string text;
   std::uint64_t damaged = 0;
@@ -213,7 +168,7 @@ std::string left_of(const JournalCommand& command, const Known& known, Lines& li
       ++damaged;
       continue;
     }
-    const std::string line = lines.task_line(known.places[task]);
+    const std::string line = known.lines->task_line(task);
     if (line.find(separator) != std::string::npos) {
       throw UsageError("--left: a task's line has a newline in it; -0 separates them by NUL");
     }
@@ -221,20 +176,41 @@ std::string left_of(const JournalCommand& command, const Known& known, Lines& li
     text += separator;
   }
   if (damaged > 0) tell(fmt::format("note: --left: {} more, whose lines in the journal are damaged", damaged));
-  if (!known.view.tasks.list_end()) {
+  if (!known.tasks().list_end()) {
     tell("note: --left: the list was not read to its end; what comes behind these tasks is not in the journal");
   }
   return text;
 }
 
+/// The file itself or, of what can be read but once, all of it in a file without a name, which is open in `held`.
+std::string seekable(const std::string& path, base::Descriptor& held) {
+  const base::Descriptor source{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  struct stat status {};
+  if (!source.is_open() || fstat(source.get(), &status) != 0 || S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) {
+    return path;  // what is wrong with it is said where it is read
+  }
+  held.reset(memfd_create("journal", MFD_CLOEXEC));
+  std::string block(std::size_t{1} << 18U, '\0');
+  for (;;) {
+    const ssize_t count = ::read(source.get(), block.data(), block.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw UsageError(fmt::format("'{}' cannot be read: {}", path, std::strerror(errno)));
+    if (count == 0) return fmt::format("/proc/self/fd/{}", held.get());
+    const std::string_view bytes{block.data(), static_cast<std::size_t>(count)};
+    if (base::write_next(held.get(), bytes) < bytes.size()) {
+      throw UsageError(fmt::format("'{}' cannot be kept in memory: {}; give a file", path, std::strerror(errno)));
+    }
+  }
+}
+
 ExitCode run(const JournalCommand& command) {
-  const Known known = read(command.file);
-  Lines lines{command.file};
-  for (const std::string& note : known.view.notes) tell("note: " + note);
-  if (!command.joblog.empty()) report::write_output(command.joblog, joblog_of(command.file, known, lines));
-  if (!command.left.empty()) report::write_output(command.left, left_of(command, known, lines));
+  base::Descriptor held;
+  const Known known = read(seekable(command.file, held), command.file);
+  for (const std::string& note : known.lines->view().notes) tell("note: " + note);
+  if (!command.joblog.empty()) report::write_output(command.joblog, joblog_of(known));
+  if (!command.left.empty()) report::write_output(command.left, left_of(command, known));
   if (command.joblog != "-" && command.left != "-") {
-    report::write_output("-", summary(command.file, known, lines, command.all));
+    report::write_output("-", summary(command.file, known, command.all));
   }
   return ExitCode::done;
 }

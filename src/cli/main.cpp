@@ -275,6 +275,12 @@ int run(int argc, char** argv, workloads::Account& account) {
     if (isatty(STDERR_FILENO) != 0) setenv("ECHELON_TERMINAL", "1", 1);
     std::vector<std::string> self{launch::this_executable()};
     self.insert(self.end(), argv + 1, argv + argc);
+    std::vector<launch::GivenFile> files;
+    try {
+      files = command.files();
+    } catch (const base::UsageError& e) {
+      return complain(e.what());
+    }
     return launch::launch({.ranks = *ranks,
                            .threads = command.threads,
                            .outlives_ranks = command.runs_commands,
@@ -283,7 +289,9 @@ int run(int argc, char** argv, workloads::Account& account) {
                            .stops_without_reader = command.runs_commands,
                            .launcher = launcher,
                            .bind = !command.runs_commands,
-                           .program = self});
+                           .program = self,
+                           .files = files,
+                           .if_lost = command.if_lost});
   }
   return run_on_ranks(command, argc, argv, account);
 }

@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -11,6 +13,7 @@
 #include <echelon/base/number.hpp>
 #include <echelon/command/environment.hpp>
 #include <echelon/command/template.hpp>
+#include <echelon/launch/outcome.hpp>
 #include <echelon/launch/start_report.hpp>
 #include <echelon/launch/starter.hpp>
 #include <echelon/map/run.hpp>
@@ -21,6 +24,7 @@
 
 #include "allocation.hpp"
 #include "app.hpp"
+#include "given_file.hpp"
 
 namespace echelon::cli {
 namespace {
@@ -55,6 +59,8 @@ class MapHelp : public CLI::Formatter {
   }
 };
 
+command::FileSource file_source(const std::string& path) { return {names_standard_input(path) ? "-" : path}; }
+
 /// The words after map's own options: the command, and its arguments after ::: (as they are) or :::: (in files).
 void take_words(MapCommand& map, const std::vector<std::string>& words) {
   std::size_t at = 0;
@@ -72,7 +78,7 @@ void take_words(MapCommand& map, const std::vector<std::string>& words) {
       if (mark == ":::") {
         values.values.push_back(words[at]);
       } else {
-        map.options.sources.push_back(command::FileSource{words[at]});
+        map.options.sources.push_back(file_source(words[at]));
       }
     }
     if (mark == ":::") map.options.sources.push_back(std::move(values));
@@ -90,7 +96,7 @@ double parse_seconds(const std::string& option, const std::string& text) {
 /// What the options say together, once all are known.
 void settle(MapCommand& map, const std::vector<std::string>& words) {
   map::Options& options = map.options;
-  for (const std::string& file : map.files) options.sources.push_back(command::FileSource{file});
+  for (const std::string& file : map.files) options.sources.push_back(file_source(file));
   take_words(map, words);
   if (options.sources.empty()) options.sources.push_back(command::FileSource{"-"});
   if (map.null) options.separator = '\0';
@@ -117,12 +123,23 @@ void settle(MapCommand& map, const std::vector<std::string>& words) {
   if (!map.time_request.empty()) options.needs_s = parse_seconds("--time-request", map.time_request);
   // What is worth a log, or a file of output, is worth not being lost.
   if (options.journal.empty()) {
-    const std::string& beside = !options.output.empty() ? options.output : options.joblog;
-    if (!beside.empty()) options.journal = beside + ".journal";
+    for (const std::string& beside : {options.output, options.joblog}) {
+      if (!options.journal.empty() || beside.empty() || !is_ordinary_file(beside)) continue;
+      options.journal = beside + ".journal";
+    }
   }
 }
 
+bool is_standard_input(const command::Source& source) {
+  const auto* const file = std::get_if<command::FileSource>(&source);
+  return file != nullptr && file->path == "-";
+}
+
+/// This is a rank that `echelon -n` has started.
+bool is_launched() { return comm::placement().launched && measure::environment(launch::launched_variable); }
+
 void check(const MapCommand& map) {
+  if (is_launched()) return;  // who has started the ranks has looked, and has what they have not
   const map::Options& options = map.options;
   if (options.resume != map::Resume::no && options.journal.empty()) {
     throw UsageError("--resume: give --journal FILE, or the --output or --joblog that the first run had");
@@ -147,9 +164,12 @@ void check(const MapCommand& map) {
       throw UsageError(option + ": " + e.what());
     }
     for (std::size_t j = 0; j < i; ++j) {
-      if (files[j].second.empty() || !names_same_file(path, files[j].second)) continue;
+      if (files[j].second.empty() || !is_ordinary_file(path) || !names_same_file(path, files[j].second)) continue;
       throw UsageError(fmt::format("{}: '{}' is taken by {}; give a file of its own", option, path, files[j].first));
     }
+  }
+  if (std::ranges::count_if(options.sources, is_standard_input) > 1) {
+    throw UsageError("standard input can be one input source only; give the other one as a file");
   }
   // Throws where a placeholder or a file is wrong; standard input is read by rank 0 alone.
   if (!options.command.empty()) command::Template{options.command, options.sources.size()};
@@ -165,9 +185,61 @@ void check(const MapCommand& map) {
   }
 }
 
-bool is_standard_input(const command::Source& source) {
-  const auto* const file = std::get_if<command::FileSource>(&source);
-  return file != nullptr && file->path == "-";
+// What of the starter's own rank 0 needs has these names.
+constexpr const char* output_name = "output";
+constexpr const char* joblog_name = "joblog";
+std::string input_name(std::size_t source) { return fmt::format("input {}", source); }
+
+std::vector<launch::GivenFile> files_to_hand_over(const map::Options& options) {
+  std::vector<launch::GivenFile> files;
+  const auto add = [&](const std::string& name, const char* option, const std::string& path, int flags) {
+    if (path.empty() || path == "-") return;
+    try {
+      if (const int descriptor = open_given_file(path, flags); descriptor >= 0) files.push_back({name, descriptor});
+    } catch (const UsageError& e) {
+      throw UsageError(fmt::format("{}: {}", option, e.what()));
+    }
+  };
+  add(output_name, "--output", options.output, O_WRONLY);
+  add(joblog_name, "--joblog", options.joblog, O_WRONLY | O_APPEND);
+  for (std::size_t i = 0; i < options.sources.size(); ++i) {
+    if (const auto* const file = std::get_if<command::FileSource>(&options.sources[i])) {
+      add(input_name(i), "--arg-file", file->path, O_RDONLY);
+    }
+  }
+  if (files.size() > launch::most_given_files) {
+    throw UsageError(fmt::format("--arg-file: {} pipes and devices are more than {}; give files", files.size(),
+                                 launch::most_given_files));
+  }
+  return files;
+}
+
+/// Of rank 0, which has what it was given, or without a starter what it opens itself. -1: an ordinary file.
+int given_file(const launch::Starter& starter, const std::string& name, const std::string& path, int flags) {
+  if (is_launched()) return starter.file(name);
+  try {
+    return path.empty() || path == "-" ? -1 : open_given_file(path, flags);
+  } catch (const UsageError&) {  // is told by who uses it, when the other ranks can hear of it
+    return -1;
+  }
+}
+
+void use_given_files(map::Options& options, const launch::Starter& starter, map::Surroundings& surroundings) {
+  surroundings.output_file = given_file(starter, output_name, options.output, O_WRONLY);
+  surroundings.joblog_file = given_file(starter, joblog_name, options.joblog, O_WRONLY | O_APPEND);
+  for (std::size_t i = 0; i < options.sources.size(); ++i) {
+    const auto* const file = std::get_if<command::FileSource>(&options.sources[i]);
+    if (file == nullptr) continue;
+    if (file->path == "-") {
+      options.sources[i] = command::DescriptorSource{starter.input(), "standard input"};
+    } else if (const int descriptor = given_file(starter, input_name(i), file->path, O_RDONLY); descriptor >= 0) {
+      options.sources[i] = command::DescriptorSource{descriptor, file->path};
+    } else if (is_launched() && !starter.is_here() && !is_ordinary_file(file->path)) {
+      options.sources[i] = command::DescriptorSource{
+          -1,
+          fmt::format("{} is on the node where this command was typed, and rank 0 is not; give a file", file->path)};
+    }
+  }
 }
 
 ExitCode print_commands(const MapCommand& map) {
@@ -203,7 +275,7 @@ ExitCode run(MapCommand& map, const RankContext& ranks) {
   const bool shows = !map.output.quiet && (map.bar || has_terminal());
   launch::Starter starter;
   report::ProgressLine line{shows, starter.errors()};
-  const map::Surroundings surroundings{
+  map::Surroundings surroundings{
       .output = starter.output(),
       .errors = starter.errors(),
       .started = launch::tell_started,
@@ -219,9 +291,7 @@ ExitCode run(MapCommand& map, const RankContext& ranks) {
             tell(text);
           },
   };
-  for (command::Source& source : map.options.sources) {
-    if (is_standard_input(source)) source = command::DescriptorSource{starter.input(), "standard input"};
-  }
+  use_given_files(map.options, starter, surroundings);
   map.options.ends_at = map.options.needs_s ? allocation_end() : std::nullopt;
   try {
     const map::Result result =
@@ -262,10 +332,15 @@ void add_map(CLI::App& program, Command& chosen) {
       "one\n"
       "piece. Commands run with ECHELON_TASK, ECHELON_RANK, ECHELON_ATTEMPT and OMP_NUM_THREADS set, and without "
       "MPI's\n"
-      "variables: a command may be an mpirun. What a command leaves behind is ended when it ends.\n\n"
+      "variables: a command may be an mpirun. What a command leaves behind is ended when it ends.\n"
+      "A command whose output cannot be kept, as on a full disk, is ended and has failed; --resume runs it again.\n"
+      "Much output waits in $TMPDIR or /tmp. FILE may be a pipe, a FIFO or a device, as in :::: <(ls), but for "
+      "--journal.\n\n"
       "INT, TERM and USR1 stop a run: running commands have --grace to end, and the exit status is 75; --resume goes "
       "on.\n"
-      "Exit status: 0 all commands ended well, 2 usage, 3 some failed, 4 broken, 75 stopped early.\n\n"
+      "Exit status: 0 all commands ended well, 2 usage, 3 some failed, 4 broken, 75 stopped early; of a resumed run "
+      "that\n"
+      "of the whole list.\n\n"
       "Examples:\n"
       "  echelon map gzip -9 ::: *.log                         on all CPUs of this machine\n"
       "  echelon map --journal run.journal 'simulate {}' < inputs.txt\n"
@@ -300,7 +375,9 @@ void add_map(CLI::App& program, Command& chosen) {
       "Attempts at a command that fails, elsewhere first [1]", 1, most_attempts);
   app.add_option("--timeout", map->timeout, "End a command after so long (30, 2m, 1h), or P% of the median")
       ->type_name("TIME|P%");
-  app.add_option("--halt", map->halt, "When to stop: now|soon,fail|success|done=N or N%")->type_name("WHEN,WHY=N");
+  app.add_option("--halt", map->halt,
+                 "When to stop: now|soon,fail|success|done=N, of this run, or N% of the whole list")
+      ->type_name("WHEN,WHY=N");
   app.add_option("--delay", map->delay, "Start commands so far apart")->type_name("TIME");
   app.add_option("--grace", map->grace, "Time that commands have to end after a signal [30 s]")->type_name("TIME");
   app.add_option("--time-request", map->time_request, "Start no command so shortly before the SLURM allocation ends")
@@ -323,12 +400,15 @@ void add_map(CLI::App& program, Command& chosen) {
       return;
     }
     chosen.runs_commands = true;
+    chosen.files = [map] { return files_to_hand_over(map->options); };
+    chosen.if_lost = map::way_on(map->options);
     chosen.reads_input = std::ranges::any_of(map->options.sources, is_standard_input);
     chosen.ranks = 1 + (map->jobs > 0 ? map->jobs : measure::usable_cpus());
     chosen.before_mpi = [map] {
       launch::expect_stop_signals(comm::placement().rank);
       if (map->options.needs_s) (void)allocation_end();
       map->helper = std::make_unique<command::Helper>(command::command_environment(environ));
+      signal(SIGXFSZ, SIG_IGN);  // a write beyond a limit fails then, as one on a full disk
     };
     chosen.run_on_ranks = [map](const RankContext& ranks) { return run(*map, ranks); };
   });

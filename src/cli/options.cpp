@@ -25,7 +25,9 @@ void tell(std::string line) noexcept {
 
 bool names_same_file(const std::string& one, const std::string& other) {
   const auto whole = [](const std::string& path) {
-    return std::filesystem::weakly_canonical(std::filesystem::absolute(path));
+    std::error_code error;  // of a pipe's name, which leads nowhere
+    const auto real = std::filesystem::weakly_canonical(std::filesystem::absolute(path), error);
+    return error ? std::filesystem::absolute(path) : real;
   };
   return whole(one) == whole(other);
 }

@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <stdexcept>
@@ -11,7 +13,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <echelon/base/processes.hpp>
 #include <echelon/base/local_socket.hpp>
 #include <echelon/command/helper.hpp>
 #include <echelon/command/words.hpp>
@@ -31,43 +32,48 @@ void append(std::string& text, std::string_view piece) {
 
 }  // namespace
 
-Helper::Helper(std::vector<std::string> environment) {
+Helper::Helper(const std::vector<std::string>& environment) {
   std::array<int, 2> ends{};
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     throw std::runtime_error(std::string{"cannot make a socket: "} + std::strerror(errno));
   }
-  prctl(PR_SET_CHILD_SUBREAPER, 1);  // of orphans, should the helper be killed
-  pid_ = fork();
-  if (pid_ < 0) {
+  prctl(PR_SET_CHILD_SUBREAPER, 1);  // of orphans, should both processes be killed
+  guard_ = fork();
+  if (guard_ < 0) {
     close(ends[0]);
     close(ends[1]);
     throw std::runtime_error(std::string{"cannot start a process: "} + std::strerror(errno));
   }
-  if (pid_ == 0) {
+  if (guard_ == 0) {
     close(ends[0]);
-    detail::serve(ends[1], std::move(environment));
+    detail::guard(ends[1], environment);
   }
   close(ends[1]);
-  socket_ = ends[0];
+  to_guard_ = ends[0];
+  next_runner();
 }
 
-/// What the helper was running has become this process's own, and is ended.
+/// Who runs commands from now on; what the one before was running has been ended.
+void Helper::next_runner() {
+  if (socket_ >= 0) close(std::exchange(socket_, -1));
+  char byte = 0;
+  if (!base::send_all(to_guard_, &byte, 1) || !base::receive_all(to_guard_, &byte, 1, {&socket_, 1})) has_gone();
+  if (socket_ < 0) throw std::runtime_error("cannot start a process that runs commands");
+}
+
+/// What they were running has become this process's own, and is ended.
 void Helper::has_gone() const {
-  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-  }
-  constexpr int rounds = 100;  // of 10 ms, for what does not die at once
-  for (int round = 0; round < rounds; ++round) {
-    const std::vector<pid_t> left = base::descendants();
-    if (left.empty()) break;
-    for (const pid_t process : left) kill(process, SIGKILL);
-    poll(nullptr, 0, 10);
-  }
-  throw std::runtime_error("the process that runs this rank's commands is gone");
+  detail::kill_descendants();
+  throw std::runtime_error("the processes that run this rank's commands are gone");
 }
 
 Helper::~Helper() {
-  close(socket_);  // at which the process ends what it runs, and itself
-  while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  if (socket_ >= 0) close(socket_);  // at which the process ends what it runs, and itself
+  close(to_guard_);
+  const auto limit = std::chrono::steady_clock::now() + 2 * detail::longest_killing;
+  while (waitpid(guard_, nullptr, WNOHANG) == 0) {
+    if (std::chrono::steady_clock::now() > limit) kill(guard_, SIGKILL);
+    poll(nullptr, 0, 1);
   }
 }
 
@@ -83,28 +89,46 @@ void Helper::start(const Request& request) {
   for (const std::string& variable : request.environment) append(text, variable);
   head.variables = static_cast<std::uint32_t>(request.environment.size());
   head.bytes = text.size();
-  if (!base::send_all(socket_, &head, sizeof(head), std::array{request.output, request.errors}) ||
-      !base::send_all(socket_, text.data(), text.size())) {
-    has_gone();
+  const std::array<int, 2> files{request.output, request.errors};
+  const bool has_files = request.output >= 0 && request.errors >= 0;
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (base::send_all(socket_, &head, sizeof(head), has_files ? std::span{files} : std::span<const int>{}) &&
+        base::send_all(socket_, text.data(), text.size())) {
+      return;
+    }
+    next_runner();  // somebody killed the last one while it had nothing to do
   }
+  has_gone();
 }
 
 std::optional<Report> Helper::ended() {
   pollfd ready{socket_, POLLIN, 0};
   if (poll(&ready, 1, 0) <= 0) return std::nullopt;
-  Report report;
-  if (!base::receive_all(socket_, &report, sizeof(report))) has_gone();
-  return report;
+  printed_ = {};
+  detail::Answer answer;
+  const auto receive = [&](std::string& text, std::uint64_t bytes) {
+    text.resize(bytes);
+    return base::receive_all(socket_, text.data(), bytes);
+  };
+  if (base::receive_all(socket_, &answer, sizeof(answer)) && receive(printed_.output, answer.output_bytes) &&
+      receive(printed_.errors, answer.errors_bytes) && receive(printed_.errors_end, answer.errors_end_bytes)) {
+    return answer.report;
+  }
+  next_runner();
+  printed_ = {};
+  return Report{.signal = SIGKILL, .runner_was_killed = true};
 }
+
+// Where nobody is left to be told, ended() sees it.
 
 void Helper::set_limit(std::chrono::nanoseconds limit) {
   const Head head{.kind = Kind::set_limit, .limit_ns = limit.count()};
-  if (!base::send_all(socket_, &head, sizeof(head))) has_gone();
+  (void)base::send_all(socket_, &head, sizeof(head));
 }
 
 void Helper::end() {
   const Head head{.kind = Kind::end};
-  if (!base::send_all(socket_, &head, sizeof(head))) has_gone();
+  (void)base::send_all(socket_, &head, sizeof(head));
 }
 
 }  // namespace echelon::command

@@ -15,12 +15,15 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <echelon/base/processes.hpp>
 #include <echelon/base/local_socket.hpp>
+#include <echelon/base/processes.hpp>
 #include <echelon/base/time.hpp>
+
+#include "capture.hpp"
 
 namespace echelon::command::detail {
 namespace {
@@ -28,10 +31,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-/// Between two rounds of killing: who starts others faster than it is killed meets several.
-constexpr auto between_kills = 10ms;
-/// After which a process that does not die, as in the middle of a dead file server's answer, is left alone.
-constexpr auto longest_killing = 5s;
 /// The longest argument that Linux takes, with its NUL (MAX_ARG_STRLEN, 32 pages).
 constexpr std::size_t longest_argument = 131072;
 
@@ -67,16 +66,13 @@ struct Running {
   std::optional<Clock::time_point> kill_at{};  // it has been told to end
   std::optional<Clock::time_point> killed_since{};
   Report report{};
+  Capture printed;
 };
 
 class Process {
  public:
-  Process(int socket, std::vector<std::string> environment) : socket_{socket}, environment_{std::move(environment)} {
+  Process(int socket, const std::vector<std::string>& environment) : socket_{socket}, environment_{environment} {
     nothing_ = open("/dev/null", O_RDWR | O_CLOEXEC);
-    for (int standard = 0; standard < 3; ++standard) dup2(nothing_, standard);
-    sigset_t all;
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, nullptr);  // what is meant for the rank is not meant for its commands
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
@@ -89,8 +85,10 @@ class Process {
   /// Until the other end is closed.
   void run() {
     for (;;) {
-      std::array<pollfd, 2> ready{{{socket_, POLLIN, 0}, {signals_, POLLIN, 0}}};
+      std::array<pollfd, 4> ready{{{socket_, POLLIN, 0}, {signals_, POLLIN, 0}, {-1, 0, 0}, {-1, 0, 0}}};
+      if (running_) std::ranges::copy(running_->printed.waits_for(), &ready[2]);
       poll(ready.data(), ready.size(), milliseconds_to_wait());
+      if (running_ && (ready[2].revents | ready[3].revents) != 0) running_->printed.take();
       if (ready[1].revents != 0) {
         signalfd_siginfo information{};
         while (read(signals_, &information, sizeof(information)) > 0) {
@@ -99,7 +97,7 @@ class Process {
       if (running_) look_after();
       if (ready[0].revents != 0 && !take_message()) break;
     }
-    kill_all();
+    kill_descendants();
   }
 
  private:
@@ -118,11 +116,10 @@ class Process {
     if (!base::receive_all(socket_, &head, sizeof(head), descriptors)) return false;
     switch (head.kind) {
       case Kind::start: {
+        std::array<base::Descriptor, 2> files{base::Descriptor{descriptors[0]}, base::Descriptor{descriptors[1]}};
         std::string text(head.bytes, '\0');
         if (!base::receive_all(socket_, text.data(), text.size())) return false;
-        start(head, text, descriptors);
-        close(descriptors[0]);
-        close(descriptors[1]);
+        start(head, text, std::move(files));
         break;
       }
       case Kind::set_limit:
@@ -137,7 +134,7 @@ class Process {
     return true;
   }
 
-  void start(const Head& head, std::string& text, std::array<int, 2> descriptors) {
+  void start(const Head& head, std::string& text, std::array<base::Descriptor, 2> files) {
     std::vector<char*> pieces;
     for (std::size_t at = 0; at < text.size(); at += std::strlen(text.data() + at) + 1) pieces.push_back(&text[at]);
     const std::size_t variables_at = std::max<std::size_t>(head.words, 1);
@@ -148,25 +145,31 @@ class Process {
     environment.push_back(nullptr);
     pieces.resize(variables_at);
 
-    Running next{.first = -1, .began = Clock::now(), .limit = std::chrono::nanoseconds{head.limit_ns}};
+    Running next{.first = -1,
+                 .began = Clock::now(),
+                 .limit = std::chrono::nanoseconds{head.limit_ns},
+                 .printed = Capture{std::move(files)}};
     next.report.started_at = base::seconds_since_1970();
+    if (next.printed.error() != 0) {
+      next.report.exit_code = cannot_run(next.printed.error());
+      return report(next);
+    }
     int error = 0;
     if (head.words > 0) {
-      next.first = start_program(pieces, environment, descriptors, error);
+      next.first = start_program(pieces, environment, next.printed.ends(), error);
     } else {
-      next.first = start_shell(pieces.front(), environment, descriptors, error);
+      next.first = start_shell(pieces.front(), environment, next.printed.ends(), error);
     }
     if (error == 0) {
-      running_ = next;
+      running_.emplace(std::move(next));
       return;
     }
-    const std::string complaint = std::string{"echelon: cannot run "} +
-                                  (head.words > 0 ? std::string_view{pieces.front()} : "/bin/sh").data() + ": " +
-                                  std::strerror(error) + "\n";
-    (void)!write(descriptors[1], complaint.data(), complaint.size());
+    next.printed.say(std::string{"echelon: cannot run "} +
+                     (head.words > 0 ? std::string_view{pieces.front()} : "/bin/sh").data() + ": " +
+                     std::strerror(error) + "\n");
     next.report.start_error = error;
     next.report.exit_code = cannot_run(error);
-    report(next.report);
+    report(next);
   }
 
   pid_t start_program(std::vector<char*>& words, const std::vector<char*>& environment, std::array<int, 2> descriptors,
@@ -264,8 +267,8 @@ class Process {
     const bool nothing_left = ended < 0 && errno == ECHILD;
     const bool hopeless = r.killed_since && now - *r.killed_since > longest_killing;
     if (r.first_ended && (nothing_left || hopeless)) {
-      const Report last = r.report;
-      running_.reset();
+      r.printed.finish();
+      const Running last = std::move(*std::exchange(running_, std::nullopt));
       report(last);
       return;
     }
@@ -274,7 +277,7 @@ class Process {
       if (!r.killed_since) r.killed_since = now;
       signal_all(SIGKILL);
       r.kill_at = now + between_kills;
-    } else if (r.first_ended) {
+    } else if (r.first_ended || r.printed.error() != 0) {  // what it prints is not kept: it would be run again
       tell_to_end();
     } else if (r.limit > 0ns && now - r.began >= r.limit) {
       r.report.timed_out = true;
@@ -293,18 +296,20 @@ class Process {
     for (const pid_t process : base::descendants()) kill(process, signal);
   }
 
-  void kill_all() {
-    if (!running_) return;
-    const auto since = Clock::now();
-    do {
-      signal_all(SIGKILL);
-      poll(nullptr, 0, static_cast<int>(between_kills.count()));
-      while (waitpid(-1, nullptr, WNOHANG) > 0) {
-      }
-    } while ((waitpid(-1, nullptr, WNOHANG) >= 0 || errno != ECHILD) && Clock::now() - since < longest_killing);
+  void report(const Running& last) const {
+    const Capture& printed = last.printed;
+    const bool has_text = !printed.is_in_files() && printed.error() == 0;
+    Answer answer{last.report, has_text ? printed.bytes(0) : 0, has_text ? printed.bytes(1) : 0,
+                  printed.errors_end().size()};
+    answer.report.write_error = printed.error();
+    answer.report.is_in_files = printed.is_in_files();
+    answer.report.output_bytes = printed.bytes(0);
+    answer.report.errors_bytes = printed.bytes(1);
+    std::string all{reinterpret_cast<const char*>(&answer), sizeof(answer)};
+    if (has_text) all += printed.text(0) + printed.text(1);
+    all += printed.errors_end();
+    (void)base::send_all(socket_, all.data(), all.size());
   }
-
-  void report(const Report& report) const { (void)base::send_all(socket_, &report, sizeof(report)); }
 
   int socket_;
   std::vector<std::string> environment_;
@@ -317,23 +322,73 @@ class Process {
 
 }  // namespace
 
-void serve(int socket, std::vector<std::string> environment) {
+void settle_down(const char* name, int socket) {
   setpgid(0, 0);  // who signals the rank's group, as mpirun does, leaves it to end its commands
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  prctl(PR_SET_NAME, "echelon-helper");
+  prctl(PR_SET_NAME, name);
   if (socket > 3) close_range(3, static_cast<unsigned>(socket) - 1, 0);
   close_range(static_cast<unsigned>(socket) + 1, ~0U, 0);
+  const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (int standard = 0; standard < 3; ++standard) dup2(nothing, standard);
+  close(nothing);
   signal(SIGPIPE, SIG_DFL);
   signal(SIGCHLD, SIG_DFL);
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, nullptr);  // what is meant for the rank is not meant for its commands
+}
+
+void kill_descendants() {
+  const auto since = Clock::now();
+  while (Clock::now() - since < longest_killing) {
+    while (waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+    const std::vector<pid_t> left = base::descendants();
+    if (left.empty()) return;
+    for (const pid_t process : left) kill(process, SIGKILL);
+    poll(nullptr, 0, static_cast<int>(between_kills.count()));
+  }
+}
+
+void serve(int socket, const std::vector<std::string>& environment) {
+  settle_down("echelon-helper", socket);
   // Where memory runs out, a command goes before a rank does.
   if (const int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC); score >= 0) {
     (void)!write(score, "500", 3);
     close(score);
   }
   try {
-    Process{socket, std::move(environment)}.run();
-  } catch (...) {  // no memory: the rank notices that this process is gone
+    Process{socket, environment}.run();
+  } catch (...) {  // no memory: whoever waits notices that this process is gone
+    _exit(1);
   }
+  _exit(0);
+}
+
+void guard(int socket, const std::vector<std::string>& environment) {
+  settle_down("echelon-guard", socket);
+  const pid_t self = getpid();
+  for (char byte = 0; receive_all(socket, &byte, 1);) {
+    std::array<int, 2> ends{};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) break;
+    const pid_t runner = fork();
+    if (runner == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (getppid() != self) _exit(1);
+      serve(ends[1], environment);
+    }
+    close(ends[1]);
+    const bool told = runner > 0 && send_all(socket, &byte, 1, {&ends[0], 1});
+    close(ends[0]);
+    if (!told) break;
+    int status = 0;
+    for (pid_t ended = 0; ended != runner;) {
+      ended = waitpid(-1, &status, 0);
+      if (ended < 0 && errno != EINTR) break;
+    }
+    kill_descendants();  // it did so itself, unless it was killed
+  }
+  kill_descendants();
   _exit(0);
 }
 

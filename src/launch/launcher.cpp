@@ -40,6 +40,7 @@
 #include "run_folder.hpp"
 #include "start_watch.hpp"
 #include "stop_signals.hpp"
+#include "way_out.hpp"
 
 namespace echelon::launch {
 namespace {
@@ -250,11 +251,11 @@ struct Run {
 void Run::meet_rank_0() {
   const int mine = request.reads_input ? STDIN_FILENO : open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (isatty(mine) == 0) {
-    line.hand_over({mine, STDOUT_FILENO, STDERR_FILENO});
+    line.hand_over({mine, STDOUT_FILENO, STDERR_FILENO}, request.files);
   } else {
     // Only the terminal's foreground processes may read it, of which rank 0 is none.
     const Pipe pipe = Pipe::make();
-    line.hand_over({pipe.out, STDOUT_FILENO, STDERR_FILENO});
+    line.hand_over({pipe.out, STDOUT_FILENO, STDERR_FILENO}, request.files);
     close(pipe.out);
     input.start(pipe.in);
   }
@@ -464,26 +465,26 @@ int exit_code(int status, const Run& run) {
   // The first rank to fail has said why; what becomes of the others follows from it.
   if (run.outcome.outcome().value_or(0) != 0) return *run.outcome.outcome();
   if (const auto& killed = run.killed()) {
-    put(fmt::format("echelon: rank {} on {} was killed by signal {} ({}); the run is lost, start it again\n",
-                    killed->rank, killed->host, killed->signal, killed->signal_name));
+    put(fmt::format("echelon: rank {} on {} was killed by signal {} ({}); the run is lost, {}\n", killed->rank,
+                    killed->host, killed->signal, killed->signal_name, way_out(run.request)));
     return static_cast<int>(ExitCode::broken);
   }
   // The launcher's end may be that of a rank that it has ended itself, or on request, or a crash of its own (Open MPI
   // 4.1.4, PMIx 4.2.2).
   if (run.outcome.outcome()) return *run.outcome.outcome();
   if (WIFSIGNALED(status) && run.start.lost().empty()) {
-    put(fmt::format("echelon: {} was killed by signal {}; the run is lost, start it again\n", run.launcher,
-                    WTERMSIG(status)));
+    put(fmt::format("echelon: {} was killed by signal {}; the run is lost, {}\n", run.launcher, WTERMSIG(status),
+                    way_out(run.request)));
     return static_cast<int>(ExitCode::broken);
   }
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
   if (constexpr int of_signals = 128; code > of_signals) {  // which ended a rank before it could be known
-    put(fmt::format("echelon: a rank was killed by signal {} ({}); the run is lost, start it again\n",
-                    code - of_signals, strsignal(code - of_signals)));
+    put(fmt::format("echelon: a rank was killed by signal {} ({}); the run is lost, {}\n", code - of_signals,
+                    strsignal(code - of_signals), way_out(run.request)));
     return static_cast<int>(ExitCode::broken);
   }
   if (!run.start.lost().empty()) {
-    put(fmt::format("echelon: {}; the run is lost, start it again\n", why_not_started(run.start.lost())));
+    put(fmt::format("echelon: {}; the run is lost, {}\n", why_not_started(run.start.lost()), way_out(run.request)));
     return static_cast<int>(ExitCode::broken);
   }
   for (const ExitCode ours :
@@ -518,7 +519,7 @@ std::string why_lost(int status, const Run& run) {
 int exit_code_of_outcome(int status, const Run& run) {
   if (run.outcome.outcome()) return *run.outcome.outcome();
   if (const std::string why = why_lost(status, run); !why.empty()) {
-    put(fmt::format("echelon: {}; the run is lost, start it again\n", why));
+    put(fmt::format("echelon: {}; the run is lost, {}\n", why, way_out(run.request)));
   }
   return static_cast<int>(ExitCode::broken);
 }

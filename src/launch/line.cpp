@@ -1,5 +1,6 @@
 #include "line.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
@@ -13,8 +14,8 @@
 namespace echelon::launch {
 namespace {
 
-constexpr std::size_t handed_over = 3;
-using Control = std::array<char, CMSG_SPACE(handed_over * sizeof(int))>;
+constexpr std::size_t handed_over = 3;  // and the files
+using Control = std::array<char, CMSG_SPACE((handed_over + most_given_files) * sizeof(int))>;
 
 bool set_address(sockaddr_un& address, std::string_view path) {
   if (path.empty() || path.size() >= sizeof(address.sun_path)) return false;
@@ -51,7 +52,7 @@ void Line::listen(const std::string& folder) {
   path_ = path;
 }
 
-void Line::hand_over(const std::array<int, handed_over>& descriptors) {
+void Line::hand_over(const std::array<int, handed_over>& descriptors, const std::vector<GivenFile>& files) {
   rank_0_ = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
   if (rank_0_ < 0) return;
   close(listener_);
@@ -62,20 +63,27 @@ void Line::hand_over(const std::array<int, handed_over>& descriptors) {
     given[i] = fcntl(descriptors[i], F_DUPFD_CLOEXEC, 0);
     if (given[i] < 0) given[i] = open("/dev/null", (i == 0 ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
   }
-  char byte = 0;
-  iovec data{&byte, 1};
+  // The files' names, each ended by a NUL, after a byte that is there without any.
+  std::string names(1, '\0');
+  std::vector<int> all(given.begin(), given.end());
+  for (const GivenFile& file : files) {
+    names += file.name;
+    names += '\0';
+    all.push_back(file.descriptor);
+  }
+  iovec data{names.data(), names.size()};
   alignas(cmsghdr) Control control{};
   msghdr message{};
   message.msg_iov = &data;
   message.msg_iovlen = 1;
   message.msg_control = control.data();
-  message.msg_controllen = control.size();
+  message.msg_controllen = CMSG_SPACE(all.size() * sizeof(int));
   cmsghdr* header = CMSG_FIRSTHDR(&message);
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(given));
-  std::memcpy(CMSG_DATA(header), given.data(), sizeof(given));
-  const bool sent = sendmsg(rank_0_, &message, MSG_NOSIGNAL) == 1;
+  header->cmsg_len = CMSG_LEN(all.size() * sizeof(int));
+  std::memcpy(CMSG_DATA(header), all.data(), all.size() * sizeof(int));
+  const bool sent = sendmsg(rank_0_, &message, MSG_NOSIGNAL) == static_cast<ssize_t>(names.size());
   close_all(given);
   if (sent) return;
   close(rank_0_);
@@ -92,14 +100,14 @@ void Line::ask_to_stop(int signal) const noexcept {
   (void)send(rank_0_, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-int connect_line(const char* path, std::array<int, handed_over>& descriptors) noexcept {
+int connect_line(const char* path, std::array<int, handed_over>& descriptors, std::vector<GivenFile>& files) {
   constexpr timeval patience{10, 0};  // the starter answers at once, unless it was stopped
   sockaddr_un address{};
   if (path == nullptr || !set_address(address, path)) return -1;
   const int line = new_socket();
   if (line < 0) return -1;
-  char byte = 0;
-  iovec data{&byte, 1};
+  std::array<char, 1 << 14> names{};
+  iovec data{names.data(), names.size()};
   alignas(cmsghdr) Control control{};
   msghdr message{};
   message.msg_iov = &data;
@@ -112,9 +120,16 @@ int connect_line(const char* path, std::array<int, handed_over>& descriptors) no
     while ((size = recvmsg(line, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR) {
     }
     const cmsghdr* header = CMSG_FIRSTHDR(&message);
-    if (size == 1 && header != nullptr && header->cmsg_type == SCM_RIGHTS &&
-        header->cmsg_len == CMSG_LEN(sizeof(descriptors))) {
-      std::memcpy(descriptors.data(), CMSG_DATA(header), sizeof(descriptors));
+    if (size >= 1 && header != nullptr && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len >= CMSG_LEN(sizeof(descriptors))) {
+      std::vector<int> all((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+      std::memcpy(all.data(), CMSG_DATA(header), all.size() * sizeof(int));
+      std::copy_n(all.begin(), handed_over, descriptors.begin());
+      const char* name = names.data() + 1;
+      for (std::size_t i = handed_over; i < all.size(); ++i) {
+        files.push_back({name, all[i]});
+        name += files.back().name.size() + 1;
+      }
       return line;
     }
   }

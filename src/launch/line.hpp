@@ -2,6 +2,9 @@
 
 #include <array>
 #include <string>
+#include <vector>
+
+#include <echelon/launch/launcher.hpp>
 
 namespace echelon::launch {
 
@@ -21,8 +24,8 @@ class Line {
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   /// To be polled for reading: rank 0 has come. -1 once it has, or cannot come.
   [[nodiscard]] int listener() const noexcept { return listener_; }
-  /// Hands over input, output and errors to rank 0, which has come.
-  void hand_over(const std::array<int, 3>& descriptors);
+  /// Hands over input, output and errors to rank 0, which has come, and more files by their names.
+  void hand_over(const std::array<int, 3>& descriptors, const std::vector<GivenFile>& files);
   [[nodiscard]] bool is_open() const noexcept { return rank_0_ >= 0; }
   /// Rank 0 has come, and has left its end, as its process does when it ends.
   [[nodiscard]] bool is_left() const noexcept;
@@ -36,7 +39,7 @@ class Line {
 };
 
 /// Rank 0's end: the line, or -1, and what it was given over it.
-[[nodiscard]] int connect_line(const char* path, std::array<int, 3>& descriptors) noexcept;
+[[nodiscard]] int connect_line(const char* path, std::array<int, 3>& descriptors, std::vector<GivenFile>& files);
 
 /// What has come over it since it was last read.
 struct LineRequests {

@@ -16,7 +16,7 @@ namespace echelon::launch {
 Starter::Starter() {
   signal(SIGPIPE, SIG_IGN);
   count_stop_signals();
-  if (std::array<int, 3> given{}; (line_ = connect_line(std::getenv(starter_variable), given)) >= 0) {
+  if (std::array<int, 3> given{}; (line_ = connect_line(std::getenv(starter_variable), given, files_)) >= 0) {
     input_ = given[0];
     output_ = given[1];
     errors_ = given[2];
@@ -30,6 +30,12 @@ Starter::Starter() {
 Starter::~Starter() {
   if (line_ < 0) return;
   for (const int descriptor : {line_, input_, output_, errors_}) close(descriptor);
+  for (const GivenFile& file : files_) close(file.descriptor);
+}
+
+int Starter::file(std::string_view name) const noexcept {
+  const auto found = std::ranges::find(files_, name, &GivenFile::name);
+  return found == files_.end() ? -1 : found->descriptor;
 }
 
 int Starter::stop_requests() noexcept {

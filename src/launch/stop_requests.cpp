@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <vector>
 
 #include <poll.h>
 #include <unistd.h>
@@ -16,7 +17,8 @@ namespace echelon::launch {
 
 StopRequests::StopRequests() {
   // The starter's descriptors are not needed: what the program prints goes by its own, in its own order.
-  if (std::array<int, 3> given{}; (line_ = connect_line(std::getenv(starter_variable), given)) >= 0) {
+  std::vector<GivenFile> files;  // a program of the library is given none
+  if (std::array<int, 3> given{}; (line_ = connect_line(std::getenv(starter_variable), given, files)) >= 0) {
     for (const int descriptor : given) close(descriptor);
   }
   count_stop_signals(TakeOver::defaults);

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <filesystem>
 #include <stdexcept>
+#include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -12,6 +13,7 @@
 
 #include <echelon/base/error.hpp>
 #include <echelon/map/joblog.hpp>
+#include <echelon/map/journal_lines.hpp>
 
 #include "files.hpp"
 #include "tagger.hpp"
@@ -31,6 +33,7 @@ std::string shortened(std::string text) {
 }
 
 std::string how_it_failed(const farm::Ending& how) {
+  if (how.output_lost) return "has lost its output";
   if (how.timed_out) return fmt::format("ran longer than its limit, {:.3g} s", how.wall_s);
   if (how.signal != 0) return fmt::format("was killed by signal {}", how.signal);
   if (how.rank < 0) return "was never finished";
@@ -64,63 +67,56 @@ std::vector<std::string> described(const std::vector<command::Source>& sources) 
   return all;
 }
 
-JournalOptions journal_options(const Options& options) {
+JournalOptions journal_options(const Options& options, bool has_output_file) {
   return {.path = options.journal,
           .resume = options.resume,
           .by_content = options.by_content,
           .force = options.force,
           .work = {.command = options.command,
                    .separator = std::string(1, options.separator),
-                   .output_path = absolute(options.output),
+                   .output_path = has_output_file ? absolute(options.output) : "",
                    .keep_order = options.keep_order,
                    .host = "",
                    .pid = 0,
                    .sources = described(options.sources)}};
 }
 
-/// A disk that was full has cut it short; its task is run again.
-void drop_torn_line(int file, const std::string& path) {
-  struct stat status {};
-  if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) return;
-  const Descriptor reader{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  off_t end = status.st_size;
-  for (char last = 0; end > 0; --end) {
-    if (pread(reader.get(), &last, 1, end - 1) != 1) return;
-    if (last == '\n') break;
-  }
-  if (end < status.st_size) (void)!ftruncate(file, end);
-}
-
-int open_joblog(const std::string& path, bool goes_on) {
-  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (goes_on ? 0 : O_TRUNC), 0666);
-  if (file < 0) throw base::UsageError(fmt::format("--joblog: cannot write '{}': {}", path, std::strerror(errno)));
-  if (goes_on) drop_torn_line(file, path);
-  return file;
-}
-
 }  // namespace
 
 Deliveries::Deliveries(const Options& options, const Surroundings& surroundings)
     : options_{options},
-      printer_{{.output = options.output.empty() && options.results.empty() ? surroundings.output : -1,
+      surroundings_{surroundings},
+      printer_{{.output = surroundings.output_file >= 0                       ? surroundings.output_file
+                          : options.output.empty() && options.results.empty() ? surroundings.output
+                                                                              : -1,
                 .errors = options.results.empty() || !options.output.empty() ? surroundings.errors : -1,
                 .in_order = options.keep_order,
                 .make_way = surroundings.make_way,
                 .printed = [this](std::uint64_t task) { enter(task); }}} {
   std::optional<JournalOptions> journal;
-  if (!options.journal.empty()) journal = journal_options(options);
+  if (!options.journal.empty()) journal = journal_options(options, has_output_file());
   // First: a journal is not begun for a run that cannot be.
-  if (!options.output.empty()) OutputFile::check(output_options(), journal ? &*journal : nullptr);
+  if (has_output_file()) OutputFile::check(output_options(), journal ? &*journal : nullptr);
   if (journal) {
     journal_.emplace(*journal);
     for (const std::string& note : journal_->notes()) surroundings.tell("note: " + note);
   }
   if (!options.results.empty()) results_.emplace(options.results);
-  if (!options.joblog.empty()) {
-    joblog_ = open_joblog(options.joblog, options.resume != Resume::no);
-    struct stat status {};
-    if (fstat(joblog_, &status) == 0 && status.st_size == 0) log(joblog_header());
+  if (!options.joblog.empty()) open_joblog();
+}
+
+void Deliveries::open_joblog() {
+  if (surroundings_.joblog_file >= 0) {
+    joblog_ = fcntl(surroundings_.joblog_file, F_DUPFD_CLOEXEC, 0);
+  } else {
+    const bool goes_on = options_.resume != Resume::no;
+    joblog_ = open(options_.joblog.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | (goes_on ? 0 : O_TRUNC), 0666);
   }
+  if (joblog_ < 0) {
+    throw base::UsageError(fmt::format("--joblog: cannot write '{}': {}", options_.joblog, std::strerror(errno)));
+  }
+  struct stat status {};
+  if (fstat(joblog_, &status) == 0 && status.st_size == 0) log(joblog_header());
 }
 
 Deliveries::~Deliveries() {
@@ -131,9 +127,16 @@ void Deliveries::log(const std::string& line) const {
   write_all(joblog_, std::as_bytes(std::span{line}), fmt::format("--joblog: cannot write '{}'", options_.joblog));
 }
 
-void Deliveries::open_output() {
-  if (options_.output.empty() || output_) return;
-  output_.emplace(output_options(), journal_ ? &*journal_ : nullptr);
+void Deliveries::open_files() {
+  if (std::exchange(are_open_, true)) return;
+  if (has_output_file()) output_.emplace(output_options(), journal_ ? &*journal_ : nullptr);
+  // A run that was killed may have logged more than its journal knows, one on a full disk less.
+  struct stat status {};
+  if (joblog_ < 0 || !journal_ || !journal_->is_resumed() || fstat(joblog_, &status) != 0 || !S_ISREG(status.st_mode)) {
+    return;
+  }
+  journal_->flush();
+  mend_joblog(joblog_, options_.joblog, JournalLines{journal_->path()});
 }
 
 OutputOptions Deliveries::output_options() const {
@@ -142,23 +145,27 @@ OutputOptions Deliveries::output_options() const {
 
 bool Deliveries::list(std::uint64_t number, const std::string& line) {
   if (!journal_ || !journal_->list(number, line)) return false;
-  ++skipped_;
+  const bool has_failed = journal_->counts().failed_before > counts_.failed_before;
+  counts_.failed_before = journal_->counts().failed_before;
+  ++counts_.ended_before;
+  ++(has_failed ? counts_.failed : counts_.succeeded);
   printer_.skip(number);
   return true;
 }
 
 bool Deliveries::may_start() {
   if (journal_ && !journal_->verified()) return false;
-  open_output();
+  open_files();
   return true;
 }
 
 void Deliveries::list_ended(std::uint64_t tasks) {
   if (journal_) journal_->list_ended(tasks);
-  open_output();
+  open_files();
 }
 
 void Deliveries::deliver(const Listed& task, const farm::Ending& ending, const Output& output) {
+  if (ending.output_lost) return deliver_lost(task, ending, output);
   const auto text = [](std::span<const std::byte> bytes) {
     return std::string_view{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   };
@@ -172,14 +179,31 @@ void Deliveries::deliver(const Listed& task, const farm::Ending& ending, const O
     piece = output_->end();
   }
   // The logs come last: what they have is done. Without a file of output it is not before it is printed.
-  unlogged_.emplace(task.number, Unlogged{ending, joblog_ >= 0 ? joblog_line(ending, task.line) : "", piece});
+  farm::Ending logged = ending;
+  if (journal_) logged.task = journal_->number_of(task.number);
+  unlogged_.emplace(task.number, Unlogged{ending, joblog_ >= 0 ? joblog_line(logged, task.line) : "", piece});
   printer_.print(task.number, output, tag);
   if (output_) enter(task.number);
+  count(task, ending);
+}
+
+/// It goes into no log, so that it is run again on resume; what it said last is all that there is to show.
+void Deliveries::deliver_lost(const Listed& task, const farm::Ending& ending, const Output& output) {
+  if (output_ && !journal_) (void)output_->put(task.number, "");
+  printer_.print(task.number, output, task.tag.empty() ? nullptr : &task.tag);
+  count(task, ending);
+  if (++counts_.output_lost > 1) return;  // the others are in the list at the end
+  surroundings_.tell(
+      fmt::format("task {} has failed: {}; make room, and {}", task.number + 1, ending.reason,
+                  options_.journal.empty() ? "run it again" : "it is run again by --resume when this run has ended"));
+}
+
+void Deliveries::count(const Listed& task, const farm::Ending& ending) {
   if (ending.is_good()) {
-    ++succeeded_;
+    ++counts_.succeeded;
     run_times_.add(ending.wall_s);
   } else {
-    ++failed_;
+    ++counts_.failed;
     if (failures_.size() < failures_kept) failures_.push_back(failure(task, ending));
   }
 }
@@ -200,10 +224,20 @@ void Deliveries::finish() {
   }
   if (journal_) journal_->flush();
   if (output_) output_->finish();
+  // Some file systems tell only now that it did not go; of a pipe there is nothing to be told.
+  if (joblog_ >= 0 && fdatasync(joblog_) != 0 && errno != EINVAL && errno != EROFS) {
+    throw std::runtime_error(fmt::format("--joblog: cannot write '{}': {}", options_.joblog, std::strerror(errno)));
+  }
 }
 
 std::optional<farm::Halt::When> Deliveries::halt(std::optional<std::uint64_t> total) const {
-  return farm::decide(options_.halt, succeeded_ + failed_, failed_, succeeded_, total);
+  // A percentage is of the whole list, a number of what this run has ended, as in GNU parallel.
+  const Counts before = options_.halt.is_percent ? Counts{}
+                                                 : Counts{.succeeded = counts_.ended_before - counts_.failed_before,
+                                                          .failed = counts_.failed_before};
+  const std::uint64_t failed = counts_.failed - before.failed;
+  const std::uint64_t succeeded = counts_.succeeded - before.succeeded;
+  return farm::decide(options_.halt, succeeded + failed, failed, succeeded, total);
 }
 
 }  // namespace echelon::map

@@ -428,11 +428,14 @@ void JournalFile::ended(const farm::Ending& ending, const std::optional<journal:
   Impl& impl = *impl_;
   ++(ending.is_good() ? impl.counts.good : impl.counts.failed);
   journal::Done done{ending, piece};
-  if (const auto found = impl.ids.find(ending.task); found != impl.ids.end()) {
-    done.ending.task = found->second;
-    impl.ids.erase(found);
-  }
+  done.ending.task = number_of(ending.task);
+  impl.ids.erase(ending.task);
   impl.writer->append(journal::to_text(done), true);
+}
+
+std::uint64_t JournalFile::number_of(std::uint64_t task) const {
+  const auto found = impl_->ids.find(task);
+  return found == impl_->ids.end() ? task : found->second;
 }
 
 void JournalFile::flush() { impl_->writer->flush(); }
@@ -481,19 +484,21 @@ void JournalFile::folded(std::uint64_t bytes) {
   impl.writer->flush();
 }
 
-JournalView read_journal(const std::string& path, const journal::LineReader::OnLine& on_line) {
+JournalView read_journal(const std::string& path, const journal::LineReader::OnLine& on_line,
+                         const std::string& given_name) {
+  const std::string& name = given_name.empty() ? path : given_name;
   const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  if (!file.is_open()) refuse(path, fmt::format("cannot be read: {}", reason()));
+  if (!file.is_open()) refuse(name, fmt::format("cannot be read: {}", reason()));
   struct stat info {};
-  if (fstat(file.get(), &info) != 0) refuse(path, fmt::format("cannot be read: {}", reason()));
-  if (S_ISDIR(info.st_mode)) refuse(path, "is a folder; give a journal");
-  if (!S_ISREG(info.st_mode)) refuse(path, "is not a regular file; give a journal");
+  if (fstat(file.get(), &info) != 0) refuse(name, fmt::format("cannot be read: {}", reason()));
+  if (S_ISDIR(info.st_mode)) refuse(name, "is a folder; give a journal");
+  if (!S_ISREG(info.st_mode)) refuse(name, "is not a regular file; give a journal");
   const bool in_use = is_locked(file.get());
-  Contents contents = read_contents(file.get(), path, Extent::all, on_line);
-  if (!contents.tasks.header()) refuse(path, "has nothing in it yet; give a journal that a run has begun");
+  Contents contents = read_contents(file.get(), name, Extent::all, on_line);
+  if (!contents.tasks.header()) refuse(name, "has nothing in it yet; give a journal that a run has begun");
   if (contents.torn_bytes > 0 && !in_use) {
     contents.notes.push_back(
-        fmt::format("the last {} bytes of '{}' were not written to their end", contents.torn_bytes, path));
+        fmt::format("the last {} bytes of '{}' were not written to their end", contents.torn_bytes, name));
   }
   return {std::move(contents.tasks), std::move(contents.notes), in_use};
 }

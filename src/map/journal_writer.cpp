@@ -95,8 +95,7 @@ void JournalWriter::run() {
 
 std::string JournalWriter::write_group(const std::string& lines, int store, bool sync) {
   const auto failed = [&](std::string_view what) {
-    return fmt::format("cannot write {}{}: {}; once that is mended, --resume goes on with what is done", what, path_,
-                       reason());
+    return fmt::format("cannot write {}{}: {}", what, path_, reason());
   };
   if (sync && store >= 0 && fdatasync(store) != 0) return failed("the output that belongs to ");
   const std::uint64_t count = write_at(file_, lines, size_);

@@ -86,10 +86,11 @@ void Master::run() {
   for (comm::Backoff backoff{true}; !farm_.is_finished(job_) || !arrived_.empty();) {
     const bool any = look();
     if (surroundings_.progress) {
-      surroundings_.progress({.ended = deliveries_.succeeded() + deliveries_.failed() + deliveries_.skipped(),
-                              .failed = deliveries_.failed(),
+      const Counts& counts = deliveries_.counts();
+      surroundings_.progress({.ended = counts.succeeded + counts.failed,
+                              .failed = counts.failed,
                               .total = input_ended_ ? std::optional{listed_} : inputs_.count(),
-                              .ended_now = deliveries_.succeeded() + deliveries_.failed()});
+                              .ended_now = counts.ended_now()});
     }
     if (any) {
       backoff = comm::Backoff{true};
@@ -173,8 +174,40 @@ void Master::take(int worker, comm::Unpacker message) {
 void Master::take_piece(int worker, comm::Unpacker& message) {
   const auto fetch = message.get<Fetch>();
   if (!fetching_ || arrived_.empty() || arrived_.front().worker != worker) return;
-  (fetch.errors ? fetching_->errors : fetching_->output).append(message.rest());
-  fetching_->got += fetch.bytes;
+  Fetching& fetching = *fetching_;
+  fetching.got += fetch.bytes;
+  if (!fetching.failure.empty()) return;
+  try {
+    (fetch.errors ? fetching.errors : fetching.output)->append(message.rest());
+  } catch (const std::runtime_error& e) {  // no room: it is this task's output that is lost, and no other's
+    fetching.failure = e.what();
+    fetching.output.reset();
+    fetching.errors.reset();
+  }
+}
+
+void Master::begin_fetching() {
+  Fetching& fetching = fetching_.emplace();
+  try {
+    fetching.output.emplace();
+    fetching.errors.emplace();
+  } catch (const std::runtime_error& e) {
+    fetching.failure = e.what();
+  }
+}
+
+void Master::end_fetching(Arrived& arrived) {
+  Fetching& fetching = *fetching_;
+  Ended& ended = arrived.ended;
+  if (fetching.failure.empty()) {
+    arrived.output.emplace(std::move(*fetching.output), ended.output_bytes, std::move(*fetching.errors),
+                           ended.errors_bytes);
+  } else {
+    arrived.output.emplace(std::vector<std::byte>{}, 0);
+    arrived.reason = fetching.failure;
+    ended.output_lost = true;
+  }
+  fetching_.reset();
 }
 
 /// Gets the front one's output here, if it is not; false while it is coming.
@@ -197,9 +230,10 @@ bool Master::has_output(Arrived& arrived) {
       return true;
     }
   }
-  if (!fetching_) fetching_.emplace();
+  if (!fetching_) begin_fetching();
   Fetching& fetching = *fetching_;
-  while (fetching.asked < all && fetching.asked - fetching.got < pieces_ahead * piece_bytes) {
+  while (fetching.failure.empty() && fetching.asked < all &&
+         fetching.asked - fetching.got < pieces_ahead * piece_bytes) {
     Fetch next{.sequence = ended.sequence, .offset = fetching.asked, .bytes = 0, .errors = false};
     std::uint64_t end = ended.output_bytes;
     if (fetching.asked >= ended.output_bytes) {
@@ -213,11 +247,9 @@ bool Master::has_output(Arrived& arrived) {
     message.put(next);
     send(arrived.worker, message);
   }
-  if (fetching.got < all) return false;
+  if (fetching.got < (fetching.failure.empty() ? all : fetching.asked)) return false;
   release();
-  arrived.output.emplace(std::move(fetching.output), ended.output_bytes, std::move(fetching.errors),
-                         ended.errors_bytes);
-  fetching_.reset();
+  end_fetching(arrived);
   return true;
 }
 
@@ -248,6 +280,7 @@ farm::Ending Master::ending(const Arrived& arrived) const {
           .exit_code = ended.exit_code,
           .signal = ended.signal,
           .timed_out = ended.timed_out,
+          .output_lost = ended.output_lost,
           .attempts = task.failures + 1,
           .output_bytes = ended.output_bytes,
           .reason = arrived.reason};
@@ -277,6 +310,10 @@ void Master::finish(Arrived& arrived) {
     return stop(Stopping::at_once, gone.what());
   }
   tasks_.erase(found);
+  look_at_halt();
+}
+
+void Master::look_at_halt() {
   if (stopping_ != Stopping::no) return;
   if (const auto when = deliveries_.halt(input_ended_ ? std::optional{listed_} : inputs_.count())) {
     stop(*when == farm::Halt::When::now ? Stopping::at_once : Stopping::gently, "--halt has stopped the run");
@@ -476,6 +513,7 @@ void Master::read_list(const farm::Read& read) {
   given_ += count;
   farm_.read(job_, std::exchange(unseen_, 0) + count, input_ended_, bytes);
   if (held_) farm_.hold(job_, true);
+  if (options_.halt.is_percent) look_at_halt();  // of what ended in earlier runs, too
 }
 
 void Master::send(int worker, comm::Packer& message) {

@@ -81,8 +81,9 @@ class Master {
   struct Fetching {
     std::uint64_t asked = 0;  // of both streams, one after the other
     std::uint64_t got = 0;
-    Spool output;
-    Spool errors;
+    std::optional<Spool> output = {};
+    std::optional<Spool> errors = {};
+    std::string failure = {};  // why what comes cannot be kept here
   };
   enum class Stopping { no, gently, at_once };
 
@@ -101,10 +102,13 @@ class Master {
   void take_piece(int worker, comm::Unpacker& message);
   bool deliver_arrived();
   [[nodiscard]] bool has_output(Arrived& arrived);
+  void begin_fetching();
+  void end_fetching(Arrived& arrived);
   void finish(Arrived& arrived);
   void give_up(const farm::GiveUp& gone);
   void lose(int rank, const comm::Death& death);
   void stop(Stopping how, const std::string& why);
+  void look_at_halt();
   [[nodiscard]] farm::Ending ending(const Arrived& arrived) const;
 
   const comm::Session& session_;

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <deque>
 #include <filesystem>
 #include <optional>
@@ -99,11 +98,6 @@ Descriptor open_unnamed(const std::string& folder) {
   return file;
 }
 
-std::string folder_for_temporary() {
-  const char* const folder = std::getenv("TMPDIR");
-  return folder != nullptr && *folder != '\0' ? folder : "/tmp";
-}
-
 /// What the journal knows of pieces.
 struct KnownPieces {
   std::uint64_t begin = 0;  // what is before that is whole, and no piece any more
@@ -126,7 +120,7 @@ KnownPieces known_pieces(const Tasks& tasks) {
 }  // namespace
 
 struct OutputFile::Impl {
-  std::string path;  // empty: to a descriptor
+  std::string path;
   std::string name;  // for messages
   std::string store_path;
   bool keep_order;
@@ -146,14 +140,12 @@ struct OutputFile::Impl {
   std::uint64_t next = 0;  // the task of the first of these
 
   Impl(const OutputOptions& options, JournalFile* of)
-      : path{options.path.empty() ? "" : real_path(options.path)},
-        name{options.path.empty() ? "standard output" : options.path},
+      : path{real_path(options.path)},
+        name{options.path},
         store_path{store_of(path)},
         keep_order{options.keep_order},
         journal{of} {
-    if (path.empty() || is_special(path)) {
-      open_special(options);
-    } else if (journal != nullptr && journal->known().has_output()) {
+    if (journal != nullptr && journal->known().has_output()) {
       open_again();
     } else {
       open_new(options.force);
@@ -166,16 +158,6 @@ struct OutputFile::Impl {
 
   // ---- opening ----
 
-  void open_special(const OutputOptions& options) {
-    if (journal != nullptr) refuse_output(name, "is not a regular file, which a journal needs; give one");
-    if (!path.empty()) {
-      file.reset(open(path.c_str(), O_WRONLY | O_CLOEXEC));
-      if (!file.is_open()) fail(path);
-    }
-    own_store = open_unnamed(folder_for_temporary());
-    view.emplace(own_store.get(), OutputView::Target{path.empty() ? options.view : file.get(), name, false, 0}, true);
-  }
-
   void open_new(bool force) {
     if (!force) refuse_others(path, journal != nullptr);
     file = open_file(path, O_CREAT);
@@ -184,7 +166,7 @@ struct OutputFile::Impl {
     if (journal != nullptr) unlink(store_path.c_str());
     if (keep_order) {
       own_store = journal != nullptr ? open_file(store_path, O_CREAT | O_EXCL) : open_unnamed(folder_of(path));
-      view.emplace(own_store.get(), OutputView::Target{file.get(), name, true, 0}, journal == nullptr);
+      view.emplace(own_store.get(), OutputView::Target{file.get(), name, 0}, journal == nullptr);
     }
     sync_folder(path);
     if (journal != nullptr) journal->output_taken();
@@ -214,7 +196,7 @@ struct OutputFile::Impl {
       own_store = open_file(store_path, O_CREAT);
       cut(own_store, end, store_path);
       cut(file, pieces.begin, path);
-      view.emplace(own_store.get(), OutputView::Target{file.get(), name, true, pieces.begin}, false);
+      view.emplace(own_store.get(), OutputView::Target{file.get(), name, pieces.begin}, false);
       if (!keep_order) show_known(false);
     }
     sync_folder(path);
@@ -267,7 +249,7 @@ struct OutputFile::Impl {
   }
 
   [[noreturn]] void fail_writing() {
-    failure = fmt::format("cannot write {}: {}", own_store.is_open() && !path.empty() ? store_path : name, reason());
+    failure = fmt::format("cannot write {}: {}", own_store.is_open() ? store_path : name, reason());
     cut_back();
     throw std::runtime_error(failure);
   }
@@ -322,7 +304,7 @@ struct OutputFile::Impl {
         show_known(true);
       }
       const std::uint64_t size = view->drain();
-      if (!path.empty() && !is_special(path) && fsync(file.get()) != 0) fail(path);
+      if (fsync(file.get()) != 0) fail(path);
       if (!is_complete) return;
       journal->folded(size);
       view.reset();
@@ -335,12 +317,8 @@ struct OutputFile::Impl {
 };
 
 void OutputFile::check(const OutputOptions& options, const JournalOptions* journal) {
-  if (options.path.empty()) return;
   check_name(options.path);
-  if (is_special(options.path)) {
-    if (journal != nullptr) refuse_output(options.path, "is not a regular file, which a journal needs; give one");
-    return;
-  }
+  if (is_special(options.path)) refuse_output(options.path, "is not a regular file; give one");
   // What a journal knows of it is seen once that is read.
   if (journal != nullptr && journal->resume != Resume::no && size_of(journal->path).value_or(0) > 0) return;
   if (!options.force) refuse_others(real_path(options.path), journal != nullptr);

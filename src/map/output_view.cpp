@@ -94,8 +94,7 @@ void OutputView::run() {
 
 std::string OutputView::show(const farm::journal::Piece& piece) {
   const std::uint64_t at = end_;
-  const std::uint64_t count =
-      map::copy(store_, &piece.offset, target_.file, target_.can_seek ? &at : nullptr, piece.size);
+  const std::uint64_t count = map::copy(store_, &piece.offset, target_.file, &at, piece.size);
   if (count < piece.size) {
     return fmt::format("cannot write {}: {}", target_.name, errno == 0 ? "what tasks wrote is not there" : reason());
   }

@@ -13,14 +13,12 @@
 
 namespace echelon::map {
 
-/// Copies pieces of a store into a file or a pipe, by a thread of its own, so that nobody waits for a reader who is
-/// slow.
+/// Copies pieces of a store into a file, by a thread of its own, so that nobody waits for a disk that is slow.
 class OutputView {
  public:
   struct Target {
     int file = -1;
     std::string name;         // for messages
-    bool can_seek = true;     // else it is written from where it is
     std::uint64_t begin = 0;  // where the first piece goes
   };
   /// `gives_room`: what was copied is not needed in the store any more.

@@ -31,19 +31,18 @@ std::string text_of(Resume resume) {
 
 /// What the run comes to.
 ExitCode exit_code(const Master& master, bool halted_by_success) {
-  const Deliveries& done = master.deliveries();
   if (halted_by_success) return ExitCode::done;
   const bool halted = master.stopped().starts_with("--halt");
   if (master.is_unfinished() && !halted) {
     return master.stopped().empty() ? ExitCode::broken : ExitCode::resumable;
   }
-  return done.failed() > 0 ? ExitCode::tasks_failed : ExitCode::done;
+  return master.deliveries().counts().failed > 0 ? ExitCode::tasks_failed : ExitCode::done;
 }
 
 measure::Record make_record(const Master& master, const measure::Account& account, const std::vector<std::string>& argv,
                             const Options& options, double time_s, std::vector<measure::Books> books) {
   const Deliveries& done = master.deliveries();
-  const std::uint64_t ended = done.succeeded() + done.failed();
+  const Counts& counts = done.counts();
   double busy_s = 0;
   std::uint64_t workers = 0;
   for (const measure::Books& rank : books) {
@@ -61,9 +60,11 @@ measure::Record make_record(const Master& master, const measure::Account& accoun
                       {"journal", options.journal},
                       {"output", options.output}},
        .result = {{"listed", master.listed()},
-                  {"succeeded", done.succeeded()},
-                  {"failed", done.failed()},
-                  {"ended_before", done.skipped()},
+                  {"succeeded", counts.succeeded},
+                  {"failed", counts.failed},
+                  {"ended_before", counts.ended_before},
+                  {"failed_before", counts.failed_before},
+                  {"output_lost", counts.output_lost},
                   {"unfinished", master.is_unfinished()},
                   {"retried", master.retried()},
                   {"stopped", master.stopped()},
@@ -71,7 +72,7 @@ measure::Record make_record(const Master& master, const measure::Account& accoun
                   {"lost_ranks", master.lost_ranks()},
                   {"deaths", master.deaths()},
                   {"time_s", time_s},
-                  {"tasks_per_s", time_s > 0 ? static_cast<double>(ended) / time_s : 0.0},
+                  {"tasks_per_s", time_s > 0 ? static_cast<double>(counts.ended_now()) / time_s : 0.0},
                   {"utilisation", time_s > 0 ? busy_s / (time_s * static_cast<double>(workers)) : 0.0}},
        .repetitions_s = {time_s},
        .threads = 1,
@@ -91,6 +92,11 @@ void wait_for(const command::Helper& helper, Clock::duration waited) {
 
 }  // namespace
 
+std::string way_on(const Options& options) {
+  return options.journal.empty() ? "start it again; with --journal FILE, --resume would go on with what is done"
+                                 : "--resume goes on with what is done";
+}
+
 Result run(const comm::Session& session, measure::Account& account, const std::vector<std::string>& argv,
            const Options& options, command::Helper& helper, const Surroundings& surroundings) {
   std::optional<Work> work;
@@ -108,9 +114,12 @@ Result run(const comm::Session& session, measure::Account& account, const std::v
   const auto began = Clock::now();
   try {
     master->run();
-  } catch (...) {
+  } catch (const base::UsageError&) {
     master->abandon();
     throw;
+  } catch (const std::exception& e) {
+    master->abandon();
+    throw std::runtime_error(fmt::format("{}; once that is mended, {}", e.what(), way_on(options)));
   }
   const double time_s = measure::Seconds{Clock::now() - began}.count();
   const bool by_success = master->stopped().starts_with("--halt") && options.halt.why == farm::Halt::Why::success;

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <echelon/base/files.hpp>
+
 namespace echelon::map {
 namespace {
 
@@ -21,6 +23,10 @@ namespace {
 std::string place() { return fmt::format("cannot keep output in '{}'", temporary_folder()); }
 
 }  // namespace
+
+std::string lost_output(int error) {
+  return fmt::format("cannot keep its output in '{}': {}", temporary_folder(), std::strerror(error));
+}
 
 std::string temporary_folder() {
   const char* const chosen = std::getenv("TMPDIR");
@@ -44,10 +50,10 @@ void write_all(int descriptor, std::span<const std::byte> bytes, const std::stri
 
 Spool::Spool() {
   const std::string folder = temporary_folder();
-  descriptor_ = open(folder.c_str(), O_TMPFILE | O_RDWR | O_APPEND | O_CLOEXEC, 0600);
+  descriptor_ = open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (descriptor_ >= 0) return;
   std::string path = folder + "/echelon-XXXXXX";  // of a file system without O_TMPFILE
-  descriptor_ = mkostemp(path.data(), O_APPEND | O_CLOEXEC);
+  descriptor_ = mkostemp(path.data(), O_CLOEXEC);
   if (descriptor_ < 0) throw_spool_error(place() + "; set TMPDIR to a folder that can be written", errno);
   unlink(path.c_str());
 }
@@ -78,7 +84,10 @@ std::uint64_t Spool::size() const {
   return static_cast<std::uint64_t>(status.st_size);
 }
 
-void Spool::append(std::span<const std::byte> bytes) const { write_all(descriptor_, bytes, place()); }
+void Spool::append(std::span<const std::byte> bytes) const {
+  const std::string_view text{reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+  if (base::write_at(descriptor_, text, size()) < text.size()) throw_spool_error(place(), errno);
+}
 
 void Spool::read(std::uint64_t from, std::span<std::byte> to) const {
   while (!to.empty()) {

@@ -34,7 +34,6 @@ class Spool {
   [[nodiscard]] static std::optional<Spool> of(const OpenFile& file);
   [[nodiscard]] OpenFile where() const;
 
-  /// Opened to append.
   [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
   [[nodiscard]] std::uint64_t size() const;
   /// Throws std::runtime_error where a whole file system, or the file's end, is in the way; as all below.
@@ -47,6 +46,9 @@ class Spool {
 
   int descriptor_ = -1;
 };
+
+/// Why what a command printed is not whole; `error` is errno.
+[[nodiscard]] std::string lost_output(int error);
 
 /// Where temporary files go.
 [[nodiscard]] std::string temporary_folder();

@@ -47,7 +47,8 @@ struct Ended {
   int signal;
   bool timed_out;
   bool ended_on_request;
-  bool is_whole;  // its outputs are in the message; else they are fetched, or on one machine opened here:
+  bool output_lost;  // it could not be kept; what is in the message is the end of standard error
+  bool is_whole;     // its outputs are in the message; else they are fetched, or on one machine opened here:
   OpenFile output;
   OpenFile errors;
 };
@@ -59,9 +60,7 @@ struct Fetch {
   bool errors;  // of standard error
 };
 
-/// Outputs that are longer than this together stay with the worker; another machine's are fetched in pieces of
-/// `piece_bytes`.
-inline constexpr std::uint64_t whole_bytes = 16 << 10;
+/// Outputs that are long stay with the worker; another machine's are fetched in pieces of so many.
 inline constexpr std::uint64_t piece_bytes = 1 << 20;
 
 }  // namespace echelon::map

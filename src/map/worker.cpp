@@ -1,9 +1,7 @@
 #include "worker.hpp"
 
-#include <algorithm>
-#include <array>
 #include <csignal>
-#include <span>
+#include <stdexcept>
 
 #include <fmt/format.h>
 
@@ -12,9 +10,16 @@ namespace {
 
 using measure::Phase;
 
-template <typename T>
-std::span<std::byte> bytes_of(std::vector<T>& of) {
-  return std::as_writable_bytes(std::span{of});
+/// Of what a command said, as text for a line.
+std::string last_line(std::string text) {
+  constexpr std::size_t shown = 200;
+  text.erase(text.find_last_not_of("\n\r \t") + 1);
+  text.erase(0, text.find_last_of("\n\r") + 1);
+  if (text.size() > shown) text.resize(shown);
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < ' ') c = ' ';
+  }
+  return text;
 }
 
 }  // namespace
@@ -83,7 +88,7 @@ bool Worker::step() {
   if (running_) {
     const auto report = helper_.ended();
     if (!report) return false;
-    finish(*report);
+    finish(*report, helper_.printed());
   }
   if (begun_.empty()) {
     const auto run = farm_.begin();
@@ -103,21 +108,32 @@ void Worker::start(const farm::Chunk& task) {
   const auto text = texts_.begin();
   running_ = Running{task, std::move(text->second)};
   texts_.erase(text);
-  if (ending_) return finish({.signal = SIGTERM, .ended_on_request = true});
+  if (ending_) return finish({.signal = SIGTERM, .ended_on_request = true}, {});
   ++account_.tasks;
   ++account_.items;
   std::vector<std::string> environment = environment_;
   environment.push_back(fmt::format("ECHELON_TASK={}", running_->text.number));
   environment.push_back(fmt::format("ECHELON_ATTEMPT={}", running_->text.attempt));
   account_.clock.enter(Phase::compute);
+  if (!place_) make_place();
   helper_.start({.line = running_->text.line,
                  .environment = std::move(environment),
-                 .output = outputs_.output.descriptor(),
-                 .errors = outputs_.errors.descriptor(),
+                 .output = place_ ? place_->output.descriptor() : -1,
+                 .errors = place_ ? place_->errors.descriptor() : -1,
                  .limit = limit_});
 }
 
-void Worker::finish(const command::Report& report) {
+/// A disk without room for it is that of those commands alone that need it.
+void Worker::make_place() {
+  try {
+    place_.emplace();
+    no_place_.clear();
+  } catch (const std::runtime_error& e) {
+    no_place_ = e.what();
+  }
+}
+
+void Worker::finish(const command::Report& report, const command::Printed& printed) {
   account_.clock.enter(Phase::communicate);
   const Running ran = *std::exchange(running_, std::nullopt);
   farm_.ended(1, report.wall);
@@ -127,53 +143,44 @@ void Worker::finish(const command::Report& report) {
               .wall_s = measure::Seconds{report.wall}.count(),
               .cpu_s = measure::Seconds{report.cpu}.count(),
               .max_rss_bytes = report.max_rss_bytes,
-              .output_bytes = outputs_.output.size(),
-              .errors_bytes = outputs_.errors.size(),
+              .output_bytes = report.output_bytes,
+              .errors_bytes = report.errors_bytes,
               .exit_code = report.exit_code,
               .signal = report.signal,
               .timed_out = report.timed_out,
               .ended_on_request = report.ended_on_request,
-              .is_whole = false,
+              .output_lost = report.write_error != 0,
+              .is_whole = report.write_error != 0 || !report.is_in_files,
               .output = {},
               .errors = {}};
-  ended.is_whole = ended.output_bytes + ended.errors_bytes <= whole_bytes;
-  if (!ended.is_whole) {
-    ended.output = outputs_.output.where();
-    ended.errors = outputs_.errors.where();
+  if (ended.output_lost) {
+    ended.output_bytes = 0;
+    ended.errors_bytes = printed.errors_end.size();
   }
-  const bool failed = ended.exit_code != 0 || ended.signal != 0 || ended.timed_out;
+  std::string reason;
+  if (ended.output_lost) {
+    reason = place_ ? lost_output(report.write_error) : no_place_;
+    if (const std::string last = last_line(printed.errors_end); !last.empty()) reason += "; it said: " + last;
+  } else if (report.runner_was_killed) {
+    reason = "the process that ran it was killed";
+  } else if (ended.exit_code != 0 || ended.signal != 0 || ended.timed_out) {
+    reason = last_line(printed.errors_end);
+  }
+  if (!ended.is_whole) {
+    ended.output = place_->output.where();
+    ended.errors = place_->errors.where();
+    kept_.emplace(ended.sequence, std::move(*place_));
+    place_.reset();
+  }
   comm::Packer out;
   out.put(ToMaster::ended);
   out.put(ended);
-  out.put(failed ? last_line(ended.errors_bytes) : std::string{});
-  if (ended.is_whole) {
-    std::array<std::byte, whole_bytes> bytes;
-    outputs_.output.read(0, std::span{bytes}.first(ended.output_bytes));
-    outputs_.errors.read(0, std::span{bytes}.subspan(ended.output_bytes, ended.errors_bytes));
-    out.bytes(bytes.data(), ended.output_bytes + ended.errors_bytes);
-    if (ended.output_bytes > 0) outputs_.output.clear();
-    if (ended.errors_bytes > 0) outputs_.errors.clear();
-  } else {
-    kept_.emplace(ended.sequence, std::exchange(outputs_, Outputs{}));
+  out.put(reason);
+  for (const std::string* text : {&printed.output, ended.output_lost ? &printed.errors_end : &printed.errors}) {
+    if (ended.is_whole) out.bytes(text->data(), text->size());
   }
   send_(out);
   account_.clock.enter(Phase::wait);
-}
-
-/// Of standard error, as text for a line.
-std::string Worker::last_line(std::uint64_t size) const {
-  constexpr std::uint64_t looked_at = 4096;
-  constexpr std::size_t shown = 200;
-  std::vector<char> tail(std::min(size, looked_at));
-  outputs_.errors.read(size - tail.size(), bytes_of(tail));
-  std::string text(tail.begin(), tail.end());
-  text.erase(text.find_last_not_of("\n\r \t") + 1);
-  text.erase(0, text.find_last_of("\n\r") + 1);
-  if (text.size() > shown) text.resize(shown);
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < ' ') c = ' ';
-  }
-  return text;
 }
 
 }  // namespace echelon::map

@@ -51,8 +51,8 @@ class Worker {
   };
 
   void start(const farm::Chunk& task);
-  void finish(const command::Report& report);
-  [[nodiscard]] std::string last_line(std::uint64_t size) const;
+  void finish(const command::Report& report, const command::Printed& printed);
+  void make_place();
 
   command::Helper& helper_;
   const comm::Session& session_;
@@ -64,7 +64,8 @@ class Worker {
   std::deque<farm::Chunk> begun_;            // and is to be run
   std::optional<Running> running_;
   std::optional<std::chrono::nanoseconds> limit_;
-  Outputs outputs_;                        // of the running command
+  std::optional<Outputs> place_;           // for what the running command prints, where that is much
+  std::string no_place_;                   // why there is none
   std::map<std::uint64_t, Outputs> kept_;  // by sequence, until they are released
   bool ending_ = false;                    // nothing is started any more
   bool leaving_ = false;

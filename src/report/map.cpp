@@ -23,6 +23,9 @@ std::string map_summary(const measure::Record& record) {
   const auto count = [&](const char* name) { return measure::get<std::uint64_t>(result, name); };
   std::string text = fmt::format("{} ended well, {} failed", plural(count("succeeded"), "task"), count("failed"));
   if (count("ended_before") > 0) text += fmt::format(", {} had ended before", count("ended_before"));
+  if (count("failed_before") > 0) {
+    text += fmt::format(" ({} failed; --resume-failed runs those again)", count("failed_before"));
+  }
   if (const std::uint64_t retried = count("retried"); retried > 0) {
     text += fmt::format(", {} {} repeated", plural(retried, "attempt"), retried == 1 ? "was" : "were");
   }
@@ -32,7 +35,12 @@ std::string map_summary(const measure::Record& record) {
   const auto& failures = measure::get<Texts>(result, "failures");
   for (std::size_t i = 0; i < std::min(failures.size(), failures_shown); ++i)
     text += "  " + printable(failures[i]) + '\n';
-  if (count("failed") > failures_shown) text += fmt::format("  and {} more\n", count("failed") - failures_shown);
+  const std::uint64_t failed_now = count("failed") - count("failed_before");
+  if (failed_now > failures_shown) text += fmt::format("  and {} more\n", failed_now - failures_shown);
+  if (count("output_lost") > 0) {
+    text += fmt::format("  {} lost what they printed; once there is room, --resume runs those again\n",
+                        plural(count("output_lost"), "task"));
+  }
 
   using enum Table::Align;
   Table table{

@@ -3,17 +3,21 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <stdexcept>
 #include <string>
 
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <echelon/base/files.hpp>
 #include <echelon/command/helper.hpp>
 
 #include "support/temporary_folder.hpp"
@@ -54,11 +58,11 @@ class HelperTest : public testing::Test {
     EXPECT_EQ(poll(&ready, 1, static_cast<int>(std::chrono::milliseconds{long_enough}.count())), 1) << "it never ended";
     const auto report = helper.ended();
     EXPECT_TRUE(report.has_value());
-    output = text_of(output_);
-    errors = text_of(errors_);
+    const bool in_files = report && report->is_in_files && report->write_error == 0;
+    output = in_files ? text_of(output_) : helper.printed().output;
+    errors = in_files ? text_of(errors_) : helper.printed().errors;
     return report.value_or(Report{});
   }
-  std::string printed() const { return text_of(output_); }
   static std::string text_of(int file) {
     struct stat status {};
     fstat(file, &status);
@@ -217,32 +221,126 @@ TEST_F(HelperTest, hundreds_of_commands) {
   for (int i = 0; i < 300; ++i) ASSERT_EQ(run("exit " + std::to_string(i % 256)).exit_code, i % 256);
 }
 
-TEST_F(HelperTest, a_helper_that_is_gone_is_noticed) {
-  start("sleep 1000 & echo $!; wait");
+/// What a command has written into a file, once there is a line in it.
+std::string first_line_of(const std::filesystem::path& file) {
+  std::string line;
   const auto limit = Clock::now() + long_enough;
-  while (printed().find('\n') == std::string::npos && Clock::now() < limit) poll(nullptr, 0, 5);
-  const pid_t sleeper = std::stoi(printed());
+  while (Clock::now() < limit) {
+    std::ifstream in{file};
+    if (std::getline(in, line) && !in.eof()) return line;
+    poll(nullptr, 0, 5);
+  }
+  return "0";
+}
+
+TEST_F(HelperTest, a_helper_that_is_gone_is_noticed) {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.path() / "pid";
+  start("sleep 1000 & echo $! >" + file + "; wait");
+  const pid_t sleeper = std::stoi(first_line_of(file));
   kill(helper.pid(), SIGKILL);
   EXPECT_THROW(wait(), std::runtime_error);
   EXPECT_TRUE(is_gone(sleeper));
 }
 
+TEST_F(HelperTest, a_command_that_kills_who_runs_it_fails_alone) {
+  const test::TemporaryFolder folder;
+  const std::string file = folder.path() / "pid";
+  for (int i = 0; i < 3; ++i) {
+    const Report report = run("setsid sleep 1000 & echo $! >" + file + "; kill -9 $PPID; sleep 1000");
+    EXPECT_TRUE(report.runner_was_killed);
+    EXPECT_EQ(report.signal, SIGKILL);
+    EXPECT_TRUE(is_gone(std::stoi(first_line_of(file)))) << "it has outlived its command";
+    EXPECT_EQ(run("echo next").exit_code, 0);
+    EXPECT_EQ(output, "next\n");
+  }
+}
+
+TEST_F(HelperTest, who_runs_commands_may_be_killed_while_there_are_none) {
+  EXPECT_EQ(run("echo $PPID").exit_code, 0);
+  const pid_t runner = std::stoi(output);
+  kill(runner, SIGKILL);
+  const auto limit = Clock::now() + long_enough;
+  while (!is_gone(runner) && Clock::now() < limit) poll(nullptr, 0, 5);
+  const Report report = run("echo next");
+  EXPECT_TRUE(report.runner_was_killed || output == "next\n");
+  EXPECT_EQ(run("echo next").exit_code, 0);
+}
+
+// ---- what commands print ----
+
+TEST_F(HelperTest, much_goes_into_files_and_little_stays_in_memory) {
+  for (const std::size_t size : {0U, 1U, 16384U, 16385U, 70'000U, 5'000'000U}) {
+    SCOPED_TRACE(size);
+    const std::string text = std::to_string(size);
+    const Report report = run("head -c " + text + " /dev/zero | tr '\\0' x; echo why >&2; exit 3");
+    EXPECT_EQ(report.exit_code, 3);
+    EXPECT_EQ(report.write_error, 0);
+    EXPECT_EQ(report.is_in_files, size + 4 > 16384);
+    EXPECT_TRUE(output == std::string(size, 'x'));
+    EXPECT_EQ(errors, "why\n");
+    EXPECT_EQ(report.output_bytes, size);
+    EXPECT_EQ(helper.printed().errors_end, "why\n");
+  }
+  EXPECT_EQ(run("head -c 3000000 /dev/zero | tr '\\0' y >&2; echo end >&2; echo out").exit_code, 0);
+  EXPECT_TRUE(errors == std::string(3'000'000, 'y') + "end\n");
+  EXPECT_EQ(output, "out\n");
+  EXPECT_EQ(helper.printed().errors_end.size(), 4096U);
+}
+
+TEST_F(HelperTest, what_is_printed_by_many_at_once_is_whole) {
+  EXPECT_EQ(
+      run("for i in 1 2 3 4; do (j=0; while [ $j -lt 2000 ]; do echo $i $j; j=$((j+1)); done) & done; wait").exit_code,
+      0);
+  std::vector<int> next(5, 0);
+  std::istringstream printed{output};
+  for (int who = 0, number = 0; printed >> who >> number;) EXPECT_EQ(number, next[static_cast<std::size_t>(who)]++);
+  EXPECT_EQ(next, (std::vector<int>{0, 2000, 2000, 2000, 2000}));
+}
+
+TEST_F(HelperTest, a_write_that_fails_is_told_whatever_the_command_makes_of_it) {
+  // A file in memory that cannot grow is a full disk, for all users.
+  const auto sealed = [] {
+    const int file = memfd_create("full", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    (void)!ftruncate(file, 65536);
+    fcntl(file, F_ADD_SEALS, F_SEAL_GROW);
+    return file;
+  };
+  const std::string prints = "trap '' TERM PIPE; echo why >&2; head -c 1000000 /dev/zero; echo last words >&2; ";
+  for (const std::string& line : std::vector<std::string>{
+           prints + "exit 0", prints + "head -c 1000000 /dev/zero >&2; echo last words >&2; :",
+           "trap 'echo last words >&2; exit 0' TERM; head -c 1000000 /dev/zero; sleep 1000 & wait"}) {
+    SCOPED_TRACE(line);
+    const base::Descriptor output_file{sealed()};
+    const base::Descriptor errors_file{sealed()};
+    helper.start({.line = line,
+                  .environment = {},
+                  .output = output_file.get(),
+                  .errors = errors_file.get(),
+                  .limit = std::nullopt});
+    const Report report = wait();
+    EXPECT_EQ(report.write_error, EPERM);
+    EXPECT_THAT(helper.printed().errors_end, testing::EndsWith("last words\n"));
+    EXPECT_EQ(helper.printed().output, "");
+  }
+  // Without files, as where none could be made, a little is kept all the same.
+  helper.start({.line = "echo little", .environment = {}, .limit = std::nullopt});
+  EXPECT_EQ(wait().write_error, 0);
+  EXPECT_EQ(output, "little\n");
+  helper.start({.line = "head -c 20000 /dev/zero", .environment = {}, .limit = std::nullopt});
+  EXPECT_EQ(wait().write_error, EBADF);
+}
+
 TEST(helper, whoever_owns_it_may_die_and_nothing_is_left) {
-  std::array<int, 2> pipe_ends{};
-  ASSERT_EQ(pipe(pipe_ends.data()), 0);
+  const test::TemporaryFolder folder;
+  const std::string file = folder.path() / "pids";
   const pid_t owner = fork();
   if (owner == 0) {
     Helper helper{own_environment()};
-    helper.start({.line = "setsid sleep 1000 & echo $$ $!; sleep 1000; :",
-                  .environment = {},
-                  .output = pipe_ends[1],
-                  .errors = pipe_ends[1]});
+    helper.start({.line = "setsid sleep 1000 & echo $$ $! >" + file + "; sleep 1000; :", .environment = {}});
     pause();
   }
-  close(pipe_ends[1]);
-  std::string said;
-  for (char c = 0; said.find('\n') == std::string::npos && read(pipe_ends[0], &c, 1) == 1;) said += c;
-  std::istringstream pids{said};
+  std::istringstream pids{first_line_of(file)};
   pid_t shell = 0;
   pid_t sleeper = 0;
   pids >> shell >> sleeper;

@@ -118,9 +118,9 @@ TEST_F(DeliveriesTest, go_everywhere_that_was_asked_for) {
   all.deliver(listed(1), ending(1), in_memory("out\0one\n"s, "err one\n"));
   all.deliver(listed(0), ending(0, 3), in_files(large, "err zero\n"));
   all.finish();
-  EXPECT_EQ(all.succeeded(), 1U);
-  EXPECT_EQ(all.failed(), 1U);
-  EXPECT_EQ(all.skipped(), 0U);
+  EXPECT_EQ(all.counts().succeeded, 1U);
+  EXPECT_EQ(all.counts().failed, 1U);
+  EXPECT_EQ(all.counts().ended_before, 0U);
   EXPECT_EQ(text("out"), "") << "it goes to the file";
   EXPECT_TRUE(text("file") == "out\0one\n"s + large);
   EXPECT_EQ(text("err"), "err one\nerr zero\n");
@@ -184,8 +184,10 @@ TEST_F(DeliveriesTest, of_a_run_that_goes_on_are_not_made_twice) {
   second.list_ended(3);
   second.deliver(listed(2), ending(2), in_memory("2\n"));
   second.finish();
-  EXPECT_EQ(second.skipped(), 2U);
-  EXPECT_EQ(second.succeeded(), 1U);
+  EXPECT_EQ(second.counts().ended_before, 2U);
+  EXPECT_EQ(second.counts().succeeded, 2U) << "one of them before";
+  EXPECT_EQ(second.counts().failed, 1U) << "it was before";
+  EXPECT_EQ(second.counts().failed_before, 1U);
   EXPECT_EQ(text("out"), "0\n1\n2\n");
   EXPECT_THAT(test::split(text("log")), SizeIs(4)) << "one header";
 }
@@ -225,7 +227,7 @@ TEST_F(DeliveriesTest, shorten_the_command_of_a_failure_to_a_line) {
 TEST_F(DeliveriesTest, keep_so_many_failures_and_count_all) {
   Deliveries all{options, surroundings()};
   for (std::uint64_t task = 0; task < 1005; ++task) all.deliver(listed(task), ending(task, 1), in_memory(""));
-  EXPECT_EQ(all.failed(), 1005U);
+  EXPECT_EQ(all.counts().failed, 1005U);
   EXPECT_THAT(all.failures(), SizeIs(1000));
 }
 
@@ -256,7 +258,7 @@ TEST_F(DeliveriesTest, that_fail_say_which_and_why) {
   Deliveries all{options, surroundings()};
   EXPECT_EQ(error_of([&] { all.deliver(listed(0), ending(0), in_memory("x")); }),
             "cannot write standard output: No space left on device");
-  EXPECT_EQ(all.succeeded(), 0U) << "it was not delivered";
+  EXPECT_EQ(all.counts().succeeded, 0U) << "it was not delivered";
 }
 
 TEST_F(DeliveriesTest, to_a_reader_who_has_gone_leave_the_end_in_peace) {

@@ -372,56 +372,14 @@ TEST_P(OutputFileTest, bytes_come_from_a_pipe_or_a_file_too) {
   EXPECT_EQ(contents(work.output()), text + "0123456!");
 }
 
-TEST_P(OutputFileTest, standard_output_may_be_a_pipe_that_nobody_reads_yet) {
-  std::array<int, 2> pipe_ends{};
-  ASSERT_EQ(pipe(pipe_ends.data()), 0);
-  std::string expected;
-  std::string found;
-  std::thread reader;
-  {
-    OutputFile output{{"", pipe_ends[1], work.keep_order, false}, nullptr};
-    for (std::uint64_t task = 0; task < 100; ++task) {
-      const std::uint64_t number = work.keep_order ? task ^ 1U : task;
-      (void)output.put(number, std::string(10'000, static_cast<char>('a' + number % 26)));
-      expected += std::string(10'000, static_cast<char>('a' + task % 26));
-    }
-    reader = std::thread{[&] {
-      std::array<char, 5000> block{};
-      ssize_t count = 0;
-      while ((count = read(pipe_ends[0], block.data(), block.size())) > 0) {
-        found.append(block.data(), static_cast<std::size_t>(count));
-      }
-    }};
-    output.finish();
-  }
-  close(pipe_ends[1]);
-  reader.join();
-  close(pipe_ends[0]);
-  EXPECT_TRUE(found == expected);
-}
-
-TEST_P(OutputFileTest, a_reader_that_has_gone_is_said) {
-  std::array<int, 2> pipe_ends{};
-  ASSERT_EQ(pipe(pipe_ends.data()), 0);
-  close(pipe_ends[0]);
-  OutputFile output{{"", pipe_ends[1], work.keep_order, false}, nullptr};
-  (void)output.put(0, "text");
-  EXPECT_THAT(refusal<std::runtime_error>([&] { output.finish(); }), "cannot write standard output: Broken pipe");
-  close(pipe_ends[1]);
-}
-
 TEST_P(OutputFileTest, names_that_will_not_do_are_refused) {
   const JournalOptions journal = work.journal_options(Resume::no);
   const auto check = [&](const std::string& path, const JournalOptions* with) {
-    return refusal([&] { OutputFile::check({path, -1, work.keep_order, false}, with); });
+    return refusal([&] { OutputFile::check({path, work.keep_order, false}, with); });
   };
   EXPECT_THAT(check(folder.path(), nullptr), HasSubstr("is a folder; give a file in it"));
   EXPECT_THAT(check(folder.path() / "no" / "out", nullptr), HasSubstr("there is no folder '"));
-  EXPECT_THAT(check("/dev/null", &journal), HasSubstr("is not a regular file, which a journal needs"));
-  EXPECT_THAT(check("/dev/null", nullptr), "it was not refused");
-  OutputFile output{{"/dev/null", -1, work.keep_order, false}, nullptr};
-  (void)output.put(0, "text");
-  output.finish();
+  EXPECT_THAT(check("/dev/null", &journal), HasSubstr("is not a regular file"));
 }
 
 TEST_P(OutputFileTest, two_runs_cannot_write_one_file) {

@@ -60,7 +60,7 @@ struct PlayedWork {
     options.work = {"run {}", "\n", with_output ? output().string() : "", keep_order, "", 0, {"pipe"}};
     return options;
   }
-  [[nodiscard]] map::OutputOptions output_options() const { return {output(), -1, keep_order, false}; }
+  [[nodiscard]] map::OutputOptions output_options() const { return {output(), keep_order, false}; }
 };
 
 struct PlayOptions {

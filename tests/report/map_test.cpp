@@ -24,6 +24,8 @@ struct MapRun {
   std::uint64_t succeeded = 5000;
   std::uint64_t failed = 0;
   std::uint64_t ended_before = 0;
+  std::uint64_t failed_before = 0;
+  std::uint64_t output_lost = 0;
   std::uint64_t retried = 0;
   std::string stopped = {};
   bool unfinished = false;
@@ -53,10 +55,12 @@ struct MapRun {
 std::string summary(const MapRun& run) {
   measure::Record record;
   record.command = "map";
-  record.result = {{"listed", run.succeeded + run.failed + run.ended_before},
+  record.result = {{"listed", run.succeeded + run.failed},
                    {"succeeded", run.succeeded},
                    {"failed", run.failed},
                    {"ended_before", run.ended_before},
+                   {"failed_before", run.failed_before},
+                   {"output_lost", run.output_lost},
                    {"unfinished", run.unfinished},
                    {"retried", run.retried},
                    {"stopped", run.stopped},
@@ -111,6 +115,9 @@ TEST(map_summary, one_rank_works_itself) {
 
 TEST(map_summary, what_an_earlier_run_did_and_attempts_that_were_repeated_are_told) {
   EXPECT_THAT(first_line({.ended_before = 1}), StartsWith("5000 tasks ended well, 0 failed, 1 had ended before   2.5"));
+  EXPECT_THAT(first_line({.failed = 3, .ended_before = 4, .failed_before = 2}),
+              StartsWith("5000 tasks ended well, 3 failed, 4 had ended before (2 failed; --resume-failed runs those "
+                         "again)   2.5"));
   EXPECT_THAT(first_line({.retried = 1}), StartsWith("5000 tasks ended well, 0 failed, 1 attempt was repeated   2.5"));
   EXPECT_THAT(first_line({.retried = 2}), StartsWith("5000 tasks ended well, 0 failed, 2 attempts were repeated   "));
   EXPECT_THAT(first_line({.succeeded = 1, .failed = 2, .ended_before = 30, .retried = 4}),

@@ -17,11 +17,14 @@ struct Ending {
   int exit_code = 0;
   int signal = 0;  ///< that killed it; 0: none did
   bool timed_out = false;
+  bool output_lost = false;  ///< what it printed could not be kept, whatever it did itself
   unsigned attempts = 1;
   std::uint64_t output_bytes = 0;  ///< on standard output
   std::string reason;              ///< where it failed: the last line on standard error, or why it never ran
 
-  [[nodiscard]] bool is_good() const noexcept { return exit_code == 0 && signal == 0 && !timed_out && rank >= 0; }
+  [[nodiscard]] bool is_good() const noexcept {
+    return exit_code == 0 && signal == 0 && !timed_out && !output_lost && rank >= 0;
+  }
   friend bool operator==(const Ending&, const Ending&) = default;
 };
 

@@ -8,6 +8,13 @@
 
 namespace echelon::launch {
 
+/// What only this process can open, or what can be read but once: it is open already.
+struct GivenFile {
+  std::string name;
+  int descriptor = -1;
+};
+constexpr std::size_t most_given_files = 200;  // Linux hands over 253 descriptors at a time
+
 /// What to start as ranks.
 struct LaunchRequest {
   std::uint64_t ranks = 1;
@@ -26,6 +33,9 @@ struct LaunchRequest {
   Launcher launcher = {};            ///< mpirun or automatic where the run outlives ranks
   bool bind = true;                  ///< ranks to CPUs of their own; without, each may use all, but in an allocation
   std::vector<std::string> program;  ///< a command and its arguments
+  /// For rank 0, which gets them by their names from class Starter. Needs stops_by_itself.
+  std::vector<GivenFile> files = {};
+  std::string if_lost = "start it again";  ///< what to type after a run that came to no end
 };
 
 /// The command that starts a program that is not to know of Echelon, here, where automatic is what it is for workloads;

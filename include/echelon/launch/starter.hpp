@@ -1,6 +1,11 @@
 #pragma once
 
+#include <string_view>
+#include <vector>
+
 #include <unistd.h>
+
+#include <echelon/launch/launcher.hpp>
 
 namespace echelon::launch {
 
@@ -25,6 +30,8 @@ class Starter {
   [[nodiscard]] int input() const noexcept { return input_; }
   [[nodiscard]] int output() const noexcept { return output_; }
   [[nodiscard]] int errors() const noexcept { return errors_; }
+  /// Of LaunchRequest::files the one of that name; -1: it has none.
+  [[nodiscard]] int file(std::string_view name) const noexcept;
   /// These are the starter's own.
   [[nodiscard]] bool is_here() const noexcept { return output_ != STDOUT_FILENO; }
 
@@ -37,6 +44,7 @@ class Starter {
   int input_ = STDIN_FILENO;
   int output_ = STDOUT_FILENO;
   int errors_ = STDERR_FILENO;
+  std::vector<GivenFile> files_;
   int requests_ = 0;
 };
 

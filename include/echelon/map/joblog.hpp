@@ -1,9 +1,11 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
 #include <echelon/farm/ending.hpp>
+#include <echelon/map/journal_lines.hpp>
 
 namespace echelon::map {
 
@@ -14,5 +16,13 @@ namespace echelon::map {
 /// Two columns differ: the host has its name where GNU parallel has `:` for this one, and a task whose rank was lost
 /// has the exit value -1, so that --resume-failed takes it again.
 [[nodiscard]] std::string joblog_line(const farm::Ending& ending, std::string_view line);
+
+/// That of a journal, in pieces.
+void write_joblog(const JournalLines& journal, JournalLines::Which which,
+                  const std::function<void(std::string_view)>& put);
+
+/// Has the open file, opened to append, say what the journal does; as far as it does already it stays. `path` is for
+/// messages.
+void mend_joblog(int file, const std::string& path, const JournalLines& journal);
 
 }  // namespace echelon::map

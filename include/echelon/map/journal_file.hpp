@@ -57,6 +57,9 @@ class JournalFile {
   /// Waits until all of that is on the disk.
   void flush();
 
+  /// What the journal calls that task of the list; another number where tasks go by their content.
+  [[nodiscard]] std::uint64_t number_of(std::uint64_t task) const;
+
   struct Counts {
     std::uint64_t listed = 0;           ///< of the list so far
     std::uint64_t finished_before = 0;  ///< of these, by earlier runs
@@ -96,8 +99,9 @@ struct JournalView {
   bool is_in_use = false;
 };
 /// Reads a journal, without changing it; `on_line`, where given, is called for each line. Throws base::UsageError where
-/// it is none.
+/// it is none, and calls it `name` where that is not empty.
 [[nodiscard]] JournalView read_journal(const std::string& path,
-                                       const farm::journal::LineReader::OnLine& on_line = nullptr);
+                                       const farm::journal::LineReader::OnLine& on_line = nullptr,
+                                       const std::string& name = {});
 
 }  // namespace echelon::map

@@ -13,18 +13,17 @@ class JournalFile;
 struct JournalOptions;
 
 struct OutputOptions {
-  std::string path;         ///< empty: `view`
-  int view = -1;            ///< an open descriptor, a pipe perhaps; it stays the caller's
+  std::string path;
   bool keep_order = false;  ///< pieces are in the list's order, else in that in which they came
   bool force = false;       ///< a file that is there is replaced, unless the journal knows it
 };
 
-/// What tasks write on standard output, each once, whatever was killed when: in one file, or to a descriptor. Called by
-/// one thread; it has one of its own where there is a view.
+/// What tasks write on standard output, each once, whatever was killed when, in one file. Called by one thread; it has
+/// one of its own where there is a view.
 ///
 /// Pieces, one a task, stand one behind the other in a store, which is only ever appended to; a journal says where they
 /// are. The store is the file itself, and on resume is cut back to the last piece that the journal knows. Where that
-/// cannot be (the list's order is wanted; pieces have become void; the end is a pipe), the store is a file of its own,
+/// cannot be (the list's order is wanted; pieces have become void), the store is a file of its own,
 /// FILE.store, or one without a name where there is no journal, and the file is a view: what is in the store, copied in
 /// the order that is wanted, made anew on resume. Once all tasks have ended well, the journal says that the file is
 /// whole, and FILE.store goes.

@@ -44,6 +44,9 @@ struct Options {
   std::optional<double> ends_at;            ///< the allocation, in seconds since 1970
 };
 
+/// What to type after a run that came to no end.
+[[nodiscard]] std::string way_on(const Options& options);
+
 struct Progress {
   std::uint64_t ended = 0;  ///< well or not, in earlier runs too
   std::uint64_t failed = 0;
@@ -55,6 +58,8 @@ struct Progress {
 struct Surroundings {
   int output = 1;  ///< descriptors that tasks' output goes to
   int errors = 2;
+  int output_file = -1;                ///< what Options::output names, where that is open already: a pipe, a device
+  int joblog_file = -1;                ///< the same of Options::joblog
   std::function<void()> started = {};  ///< called once the loss of any rank is seen
   std::function<void(const Progress&)> progress = {};
   std::function<void()> make_way = {};                ///< called before something is printed on a terminal
