@@ -22,8 +22,9 @@ class TaskError : public std::exception {
   std::uint64_t index;  ///< of the task, in the order of the input
   int rank;             ///< that ran it last; -1 where none is left to say so
   std::string host;     ///< of that rank
-  std::string type;     ///< of what was thrown, as in "std::out_of_range"; "worker lost" where workers died over it, "crashed" where
-                        ///< only processes of its own did; the message then says how
+  /// Of what was thrown, as in "std::out_of_range"; "worker lost" if workers died over it, "crashed" if only processes
+  /// of its own did. The message then says how.
+  std::string type;
   std::string message;  ///< what() of what was thrown; empty where it has none
   unsigned attempts;
 

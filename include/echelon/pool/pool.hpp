@@ -27,16 +27,16 @@ namespace echelon::pool {
 /// Boost.Serialization serialize(); arguments and results are trivially copyable, strings, standard containers, or have
 /// a serialize(). All of it is copied to the worker and back, also where the master is alone and works itself.
 ///
-/// A worker that dies loses nothing: its tasks are given to others. Any of them may be what it died of, so they run once
-/// more after all other tasks, one by one, and within echelon::run each in a process of its own, which a crash ends and
-/// not the worker. A task that crashes fails after TaskOptions::crash_limit times. When no worker is left, the master's
-/// rank runs the rest in such processes.
+/// A worker that dies loses nothing: its tasks are given to others. Any of them may be what it died of, so they run
+/// once more after all other tasks, one by one, and within echelon::run each in a process of its own, which a crash
+/// ends and not the worker. A task that crashes fails after TaskOptions::crash_limit times. When no worker is left, the
+/// master's rank runs the rest in such processes.
 ///
 /// A task that runs again must not count on what other tasks have left on a rank, as in static variables: it may run on
 /// another rank, or in a copy of the program from before echelon::run. There is no MPI in that copy, and no pipe or
-/// socket that was open before, but files are. A task that ends such a process by itself, as MPI does for one that calls
-/// it, is run on a rank again before it is given up. A program that starts threads before echelon::run, an attached
-/// session, and a Pool in echelon::parallel have no such processes: there suspects run on the ranks.
+/// socket that was open before, but files are. A task that ends such a process by itself, as MPI does for one that
+/// calls it, is run on a rank again before it is given up. A program that starts threads before echelon::run, an
+/// attached session, and a Pool in echelon::parallel have no such processes: there suspects run on the ranks.
 ///
 /// Where this differs from multiprocessing.Pool, and why:
 /// - A task that fails never stops others: the rest of its chunk is run, and imap goes on after it with any chunk size.
