@@ -368,7 +368,7 @@ void serve(int socket, const std::vector<std::string>& environment) {
 void guard(int socket, const std::vector<std::string>& environment) {
   settle_down("echelon-guard", socket);
   const pid_t self = getpid();
-  for (char byte = 0; receive_all(socket, &byte, 1);) {
+  for (char byte = 0; base::receive_all(socket, &byte, 1);) {
     std::array<int, 2> ends{};
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) break;
     const pid_t runner = fork();
@@ -378,7 +378,7 @@ void guard(int socket, const std::vector<std::string>& environment) {
       serve(ends[1], environment);
     }
     close(ends[1]);
-    const bool told = runner > 0 && send_all(socket, &byte, 1, {&ends[0], 1});
+    const bool told = runner > 0 && base::send_all(socket, &byte, 1, {&ends[0], 1});
     close(ends[0]);
     if (!told) break;
     int status = 0;
