@@ -163,6 +163,7 @@ void Worker::finish(const command::Report& report, const command::Printed& print
     if (const std::string last = last_line(printed.errors_end); !last.empty()) reason += "; it said: " + last;
   } else if (report.runner_was_killed) {
     reason = "the process that ran it was killed";
+    place_.reset();  // nobody has emptied it
   } else if (ended.exit_code != 0 || ended.signal != 0 || ended.timed_out) {
     reason = last_line(printed.errors_end);
   }
