@@ -189,6 +189,25 @@ TEST_F(supervision, killed_starter_takes_its_ranks_with_it) {
   EXPECT_TRUE(wait_until([] { return descendants(getpid()).empty(); }));
 }
 
+// The keys Ctrl-Z and what a shell's fg sends; the terminal itself reaches the starter alone.
+TEST_F(supervision, stopped_starter_stops_its_ranks) {
+  RunningProgram starter{command(2, {"wait"}), options()};
+  ASSERT_TRUE(starter.wait_for_error_text("ready\n"));
+  const auto ranks_in = [&](char state) {
+    int count = 0;
+    for (const Process& process : descendants(starter.pid())) {
+      if (process.state == state && variable_of(process.pid, "OMPI_COMM_WORLD_RANK")) ++count;
+    }
+    return count;
+  };
+  EXPECT_EQ(kill(-starter.pid(), SIGTSTP), 0);
+  EXPECT_TRUE(wait_until([&] { return ranks_in('T') == 2 && look_at(starter.pid())->state == 'T'; }));
+  EXPECT_EQ(kill(-starter.pid(), SIGCONT), 0);
+  EXPECT_TRUE(wait_until([&] { return ranks_in('T') == 0 && look_at(starter.pid())->state != 'T'; }));
+  EXPECT_EQ(kill(starter.pid(), SIGTERM), 0);
+  EXPECT_EQ(starter.wait().signal, SIGTERM);
+}
+
 TEST_F(supervision, input_is_rank_0s_where_asked_for) {
   TemporaryFolder folder;
   folder.write("input", "first line\n" + std::string(1'000'000, 'y'));
