@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
@@ -81,6 +82,20 @@ std::vector<int> node_leaders(MPI_Comm world) {
   MPI_Comm_free(&here);
   check(MPI_Allgather(&leader, 1, MPI_INT, leaders.data(), 1, MPI_INT, world), "MPI_Allgather");
   return leaders;
+}
+
+/// At the end of a session: whether all ranks have made the calls that this one has begun and not waited for.
+bool await_open_calls(const Session::Impl& session) noexcept {
+  constexpr std::chrono::seconds longest{5};
+  const auto until = std::chrono::steady_clock::now() + longest;
+  try {
+    for (Backoff backoff; !settle(session) && std::chrono::steady_clock::now() < until; backoff.pause()) {
+      session.serve();
+      if (session.check_ranks) session.check_ranks();
+    }
+  } catch (const std::exception&) {  // which was told, or will be
+  }
+  return session.calls.open.empty();
 }
 
 bool mpi_has_started() {
@@ -213,11 +228,13 @@ Session::Session(const boost::mpi::communicator& ranks) {
 }
 
 Session::~Session() {
-  on_stop_.clear();                         // waits for one that runs
+  on_stop_.clear();  // waits for one that runs
+  const bool all_agree = await_open_calls(*impl_);
   while (!kept_.empty()) kept_.pop_back();  // the last one may need the ones before
   const bool finalize = lost_.empty() && !impl_->attached;
-  if (!lost_.empty()) new boost::mpi::communicator{impl_->world};  // to free it would wait for the lost ones too
-  impl_.reset();                                                   // a communicator must be freed before MPI ends
+  // To free it would wait for the lost ones too, and takes from MPI what open calls still need.
+  if (!lost_.empty() || !all_agree) new boost::mpi::communicator{impl_->world};
+  impl_.reset();  // a communicator must be freed before MPI ends
   if (finalize) MPI_Finalize();
 }
 

@@ -9,9 +9,9 @@ namespace echelon::app {
 ///
 /// Returns on every rank, when the bodies of all have returned, so each goes on in main() with what it has, as after
 /// MPI_Finalize. What it returns is for main() to return: on the master what its body returned, 0 for a body of void;
-/// on the other ranks 0. Where a body throws, all ranks end within parallel(), after a line that tells it: with status 2
-/// for a UsageError, 75 for pool::Stopped, 4 for anything else. So they do where one calls exit() in its body, with that
-/// status.
+/// on the other ranks 0. Where a body throws, all ranks end within parallel(), after a line that tells it: with status
+/// 2 for a UsageError, 75 for pool::Stopped, 4 for anything else. So they do where one calls exit() in its body, with
+/// that status.
 ///
 /// A rank that waits in a call of all ranks for one that makes another, or has left its body, throws std::logic_error
 /// that names both (see comm::Collective).
