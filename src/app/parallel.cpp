@@ -89,71 +89,71 @@ struct Part {
   std::optional<StopWatch> watch;  // on the master
   bool body_has_ended = false;
 };
-Part* running = nullptr;
+Part* part = nullptr;
 
 /// This rank's body has called exit(). The master ends the run so; another rank does where it fails, and else leaves
 /// the others, who may do the same.
 void exit_in_body(int status) {
-  const comm::Session& session = running->session;
+  const comm::Session& session = part->session;
   if (session.is_master()) {
-    running->roster->give_up({0, static_cast<ExitCode>(status & 0xff)});
+    part->roster->give_up({0, static_cast<ExitCode>(status & 0xff)});
     launch::tell_outcome(status);
     return;
   }
   if (status == 0) {
-    (void)wait_for_end(*running->roster, std::chrono::seconds{1});
+    (void)wait_for_end(*part->roster, std::chrono::seconds{1});
     return;
   }
-  fail(session, *running->roster, static_cast<ExitCode>(status & 0xff), fmt::format("called exit({})", status));
+  fail(session, *part->roster, static_cast<ExitCode>(status & 0xff), fmt::format("called exit({})", status));
 }
 
 /// A rank's last act: the run ends when the processes of all ranks have come to this, with the first status that is not
 /// 0.
 void end_part(int status) {
   std::fflush(nullptr);
-  if (!running->body_has_ended) return exit_in_body(status);
-  const comm::Session& session = running->session;
+  if (!part->body_has_ended) return exit_in_body(status);
+  const comm::Session& session = part->session;
   try {
-    const std::vector<int> all = running->roster->gather_statuses(status);
+    const std::vector<int> all = part->roster->gather_statuses(status);
     if (session.is_master()) {
       const auto bad = std::ranges::find_if(all, [](int one) { return one != 0; });
       // Before the session ends: that may wait for a rank that was lost just now.
       launch::tell_outcome(bad == all.end() ? 0 : *bad);
     }
   } catch (const comm::RankLost& e) {
-    lose(session, *running->roster, e);
+    lose(session, *part->roster, e);
   } catch (const std::exception& e) {
     session.abort(ExitCode::broken, e.what());
   }
-  delete running;  // NOLINT: its owner is the process
+  delete part;  // NOLINT: its owner is the process
 }
 
 /// Makes this process a rank.
-void begin(int& argc, char**& argv) {
+void begin_part(int& argc, char**& argv) {
   start_ranks(argc, argv);
   try {
     launch::tell_begun(comm::placement().rank);
-    running = new Part{argc, argv};
+    part = new Part{argc, argv};
     constexpr std::chrono::seconds all_begin_within{60};  // of each other, on a machine where everything is slow
-    running->roster = &comm::Roster::of(running->session, all_begin_within);
-    if (running->session.is_master()) launch::tell_started();
+    part->roster = &comm::Roster::of(part->session, all_begin_within);
+    if (part->session.is_master()) launch::tell_started();
   } catch (const std::exception& e) {
-    if (running != nullptr) running->session.abort(ExitCode::broken, e.what());
+    if (part != nullptr) part->session.abort(ExitCode::broken, e.what());
     end_without_body(tell(ExitCode::broken, e.what()));
   }
   set_last_act(end_part);
-  if (running->session.is_master()) {
-    running->watch.emplace(running->session, [] { running->roster->give_up({0, ExitCode::broken}); });
+  if (part->session.is_master()) {
+    part->watch.emplace(part->session, [] { part->roster->give_up({0, ExitCode::broken}); });
   }
 }
 
 }  // namespace
 
 int run_parallel(int& argc, char**& argv, const Body& body) {
-  if (running == nullptr) begin(argc, argv);
-  comm::Session& session = running->session;
-  comm::Roster& roster = *running->roster;
-  running->body_has_ended = false;
+  if (part == nullptr) begin_part(argc, argv);
+  comm::Session& session = part->session;
+  comm::Roster& roster = *part->roster;
+  part->body_has_ended = false;
   int code = 0;
   try {
     code = call(body, session);
@@ -169,7 +169,7 @@ int run_parallel(int& argc, char**& argv, const Body& body) {
   } catch (...) {
     fail(session, roster, ExitCode::broken, "the program threw something that is not a std::exception");
   }
-  running->body_has_ended = true;
+  part->body_has_ended = true;
   return session.is_master() ? code : 0;
 }
 

@@ -87,7 +87,7 @@ int run_on_master(comm::Session& session, const Body& body) {
 }
 
 /// Makes this process a rank. Returns on the master.
-void begin(int& argc, char**& argv) {
+void begin_run(int& argc, char**& argv) {
   start_ranks(argc, argv);
   try {
     auto nursery = pool::detail::Nursery::start();  // before there are connections that it would hold open
@@ -119,7 +119,7 @@ void begin(int& argc, char**& argv) {
 }  // namespace
 
 int run_body(int& argc, char**& argv, const Body& body) {
-  if (running == nullptr) begin(argc, argv);
+  if (running == nullptr) begin_run(argc, argv);
   const int status = run_on_master(running->session, body);
   pool::detail::crew(running->session)->follow_exit();
   return status;
