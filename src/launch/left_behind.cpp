@@ -1,5 +1,6 @@
 #include "left_behind.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <fstream>
@@ -34,8 +35,11 @@ LeftBehind::LeftBehind(pid_t launcher, std::vector<pid_t> spared) : spared_{std:
 void LeftBehind::look() {
   const std::vector<pid_t> left = base::descendants(not_ours_);
   if (left.empty()) return;
+  // A launcher that has ended meanwhile, as one that was killed, would leave its ranks here, too.
+  const std::vector<pid_t> all = base::descendants(spared_);
+  if (std::ranges::find(all, not_ours_.back()) == all.end()) return;
   for (const pid_t process : left) names_[process] = name_of(process);
-  if (base::descendants(spared_).size() > left.size() + 1) return;  // the launcher has more than itself
+  if (all.size() > left.size() + 1) return;  // the launcher has more than itself
   const auto now = std::chrono::steady_clock::now();
   if (!alone_since_) alone_since_ = now;
   if (now - *alone_since_ < grace) return;
