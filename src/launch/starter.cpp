@@ -49,7 +49,10 @@ int Starter::stop_requests() noexcept {
 }
 
 void expect_stop_signals(int rank) noexcept {
-  if (rank == 0) return count_stop_signals();
+  if (rank == 0) {
+    if (std::getenv(starter_variable) != nullptr) expect_handed_on_signals();
+    return count_stop_signals();
+  }
   struct sigaction action {};
   action.sa_handler = [](int) {};  // unlike SIG_IGN, not for the programs that this one runs
   action.sa_flags = SA_RESTART;

@@ -13,6 +13,7 @@ namespace {
 volatile sig_atomic_t requests = 0;
 volatile sig_atomic_t last = 0;
 volatile sig_atomic_t news = -1;  // an eventfd
+volatile sig_atomic_t are_handed_on = 0;
 timespec last_at{};               // of the handler alone, which the other signals do not interrupt
 
 void count(int signal) {
@@ -22,7 +23,8 @@ void count(int signal) {
   clock_gettime(CLOCK_MONOTONIC, &now);
   const long long since_ns = (now.tv_sec - last_at.tv_sec) * 1'000'000'000LL + (now.tv_nsec - last_at.tv_nsec);
   const bool insists = signal == SIGINT || signal == SIGTERM || signal == SIGUSR2;
-  const long long same_ns = signal == last ? repeated_ns : last == SIGUSR1 ? handed_on_ns : 0;
+  const bool may_be_both = are_handed_on != 0 && last == SIGUSR1 && signal != SIGUSR2;
+  const long long same_ns = signal == last ? repeated_ns : may_be_both ? handed_on_ns : 0;
   if (requests != 0 && (!insists || since_ns < same_ns)) return;
   last_at = now;
   last = signal;
@@ -61,6 +63,8 @@ void release_stop_signals() noexcept {
     if ((now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == count) signal(number, SIG_DFL);
   }
 }
+
+void expect_handed_on_signals() noexcept { are_handed_on = 1; }
 
 int counted_stop_signals() noexcept { return requests; }
 int last_stop_signal() noexcept { return last; }

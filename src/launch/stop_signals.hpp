@@ -20,9 +20,12 @@ void count_stop_signals(TakeOver which = TakeOver::all_but_ignored) noexcept;
 /// Those that are counted still have their default effect again.
 void release_stop_signals() noexcept;
 
+/// This process is a rank: a starter on another node hands a first request on by USR1, and a batch system may send the
+/// rank the signal itself as well, which is no second request then. A second one is handed on by USR2.
+void expect_handed_on_signals() noexcept;
+
 /// 0; 1: to stop; 2: to end at once, which is INT, TERM or USR2 after a first. Of HUP and USR1 schedulers and terminals
-/// send several, and `timeout` sends each signal twice in a row: these are one. So is what comes right after a USR1, by
-/// which a starter hands on to a rank of another node what a batch system may send to that rank as well.
+/// send several, and `timeout` sends each signal twice in a row: these are one.
 [[nodiscard]] int counted_stop_signals() noexcept;
 
 /// The last one that counted, or 0.
