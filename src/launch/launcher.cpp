@@ -431,7 +431,7 @@ int supervise(Run& run, pid_t mpirun, const std::vector<pid_t>& spared) {
   while (!status) {
     run.copy(run.is_silent() ? look / 10 : look);
     run.ask_to_stop();
-    if (run.outcome.outcome() && !run.request.stops_by_itself) left_behind.look();  // map ends its own
+    if (run.outcome.outcome() && !run.request.stops_without_reader) left_behind.look();  // map ends its own
     if (!run.outcome.outcome() && !patience.has_begun()) run.start.look(mpirun);
     const int signal = patience.signal_now(run);
     if (signal == SIGKILL) files = files_of(mpirun);

@@ -964,6 +964,7 @@ void Crew::leave() {
       // One that has left owes its answers, and counts as lost without; but nobody needs them any more.
       if (lost == nullptr || impl_->seen[static_cast<std::size_t>(lost->rank)].unanswered == 0) impl_->take(news);
     }
+    impl_->take_losses();
     if (all_have_left || Clock::now() < limit) continue;
     for (const int rank : std::exchange(busy, {})) impl_->link.lose(rank);
   }

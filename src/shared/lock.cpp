@@ -1,3 +1,4 @@
+#include <exception>
 #include <map>
 #include <system_error>
 #include <utility>
@@ -119,6 +120,7 @@ struct Lock::Impl {
     return what != Ask::unlock && answer && comm::Unpacker{*answer}.get<bool>();
   }
 
+  const int exceptions_at_start = std::uncaught_exceptions();
   const comm::Session& session;
   comm::Roster& roster;
   comm::Nodes& nodes;
@@ -135,7 +137,8 @@ Lock::Lock(const comm::Session& session) {
 }
 
 Lock::~Lock() {
-  if (impl_ && impl_->held) {
+  // What an exception leaves behind may be half done: this rank's failure ends the run, and nobody else goes on with it.
+  if (impl_ && impl_->held && std::uncaught_exceptions() == impl_->exceptions_at_start) {
     try {
       unlock();      // or others would wait for it for ever
     } catch (...) {  // who is left learns of it by what is lost

@@ -90,7 +90,7 @@ TEST_P(few_workers, a_task_that_ends_its_process_fails_alone) {
   EXPECT_THAT(said, ElementsAre(good(round, 39), failed(7)));
   const char* const why =
       GetParam() == 2
-          ? "1 worker died over it; a process of its own ended with status 3 and without a "
+          ? "1 worker died over it, which ended with status 3; a process of its own ended with status 3 and without a "
             "result; no worker is left to run it"
           : "2 workers died over it, of which the last ended with status 3; a process of its own ended with status 3 "
             "and without a result";
