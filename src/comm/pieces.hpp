@@ -15,6 +15,8 @@
 
 namespace echelon::comm {
 
+/// Before MPI starts: Open MPI takes the number of pieces below from here, unless the user has set another.
+void set_pieces_in_shared_memory();
 /// How many pieces of `Pieces::bytes` MPI's shared memory holds for one rank at a time, sent and not yet received. The
 /// least of all ranks. Collective.
 [[nodiscard]] std::uint64_t pieces_in_shared_memory(const Session& session);

@@ -17,6 +17,7 @@
 #include <echelon/comm/liveness.hpp>
 #include <echelon/comm/nodes.hpp>
 
+#include "pieces.hpp"
 #include "session_impl.hpp"
 #include "socket.hpp"
 
@@ -186,6 +187,7 @@ Session::Session(int& argc, char**& argv) {
     set_up_single_rank();
     hidden.emplace();
   }
+  set_pieces_in_shared_memory();
   int provided = MPI_THREAD_SINGLE;
   // Between nodes a thread of Echelon's answers for shared objects. On one node there is none, and messages are faster.
   const int wanted = spans_nodes() ? MPI_THREAD_MULTIPLE : MPI_THREAD_SERIALIZED;
