@@ -231,8 +231,9 @@ struct Run {
   Line line = {};
   int mpiruns_input = -1;  ///< a pipe, until it is known whether rank 0 needs it
   InputPump input = {};
-  bool reader_gone = false;  ///< nobody reads standard output any more
-  int asked_to_stop = 0;     ///< requests that rank 0 was given
+  bool reader_gone = false;       ///< nobody reads standard output any more
+  bool has_dropped_text = false;  ///< of ranks, as one was killed at the start
+  int asked_to_stop = 0;          ///< requests that rank 0 was given
 
   [[nodiscard]] bool is_silent() const { return output < 0 && errors < 0; }
   [[nodiscard]] int requests_to_stop() const {
@@ -309,6 +310,7 @@ void Run::copy(std::chrono::milliseconds patience) {
     ranks.step();  // after reading: a rank's connection closes before mpirun can say something of its end
     if (child_pid > 0 && (outcome.outcome() || ranks.killed_at_start() || was_killed(child_pid))) {
       chatter.pass_over(child_pid, !outcome.outcome());
+      has_dropped_text = has_dropped_text || !outcome.outcome();
     }
     put(filtered(text));
     if (errors < 0) {
@@ -461,9 +463,19 @@ std::string why_not_started(const std::vector<int>& lost) {
   return text + " ended before MPI had started on all ranks";
 }
 
+/// The status that rank 0 told. The first rank to fail has said why, unless that was dropped as a rank was killed at
+/// the start.
+int told_status(const Run& run) {
+  if (run.outcome.outcome() == static_cast<int>(ExitCode::broken) && run.has_dropped_text &&
+      run.ranks.killed_at_start()) {
+    put(fmt::format("echelon: {}; the run is lost, {}\n", why_not_started(run.ranks.ended_at_start()),
+                    way_out(run.request)));
+  }
+  return *run.outcome.outcome();
+}
+
 int exit_code(int status, const Run& run) {
-  // The first rank to fail has said why; what becomes of the others follows from it.
-  if (run.outcome.outcome().value_or(0) != 0) return *run.outcome.outcome();
+  if (run.outcome.outcome().value_or(0) != 0) return told_status(run);
   if (const auto& killed = run.killed()) {
     put(fmt::format("echelon: rank {} on {} was killed by signal {} ({}); the run is lost, {}\n", killed->rank,
                     killed->host, killed->signal, killed->signal_name, way_out(run.request)));
@@ -517,7 +529,7 @@ std::string why_lost(int status, const Run& run) {
 }
 
 int exit_code_of_outcome(int status, const Run& run) {
-  if (run.outcome.outcome()) return *run.outcome.outcome();
+  if (run.outcome.outcome()) return told_status(run);
   if (const std::string why = why_lost(status, run); !why.empty()) {
     put(fmt::format("echelon: {}; the run is lost, {}\n", why, way_out(run.request)));
   }
