@@ -16,6 +16,13 @@ Arguments pi(const std::string& schedule) {
   return {"pi", "--points", "3e6", "--block", "1024", "--schedule", schedule, "--json", "-"};
 }
 
+/// Open MPI 4.1.4 itself now and then ends by a jump to nowhere while its ranks connect by TCP on a machine under load,
+/// as any MPI program does here (slurm_test.cpp): so it is started again.
+constexpr int most_attempts = 3;
+bool has_crashed(const std::string& said) {
+  return said.find("signal 11") != std::string::npos || said.find("Segmentation fault") != std::string::npos;
+}
+
 const std::vector<std::string> schedules{"static", "dynamic", "guided", "factoring", "trapezoid"};
 
 class cluster_pi : public cluster, public testing::WithParamInterface<std::tuple<int, std::string>> {
@@ -45,9 +52,12 @@ TEST_P(cluster_pi, has_the_bits_of_one_machine) {
   if (launcher() == "srun") {
     for (const std::string& schedule : schedules) {
       SCOPED_TRACE(schedule);
-      const Outcome outcome =
-          on_ctl(Arguments{"srun", "--quiet", "--mpi=pmix", "-N", std::to_string(count()), "-n", ranks()} +
-                 echelon_command(pi(schedule)));
+      Outcome outcome;
+      for (int attempt = 0; attempt == 0 || (attempt < most_attempts && has_crashed(outcome.err)); ++attempt) {
+        outcome = on_ctl(Arguments{"srun", "--quiet", "--mpi=pmix", "--kill-on-bad-exit=1", "-N",
+                                   std::to_string(count()), "-n", ranks()} +
+                         echelon_command(pi(schedule)));
+      }
       EXPECT_EQ(outcome.exit_code, 0) << outcome;
       expect_only_notes(outcome);
       expect_right(outcome.out);
@@ -62,7 +72,10 @@ TEST_P(cluster_pi, has_the_bits_of_one_machine) {
     for (const std::string& word : pi(schedule)) body += " " + word;
     body += " >" + schedule + " || exit\n";
   }
-  const JobOutcome outcome = run_job(count(), body);
+  JobOutcome outcome;
+  for (int attempt = 0; attempt == 0 || (attempt < most_attempts && has_crashed(outcome.err)); ++attempt) {
+    outcome = run_job(count(), body);
+  }
   EXPECT_EQ(outcome.state, "COMPLETED") << outcome;
   for (const std::string& line : lines(outcome.err)) EXPECT_TRUE(line.starts_with("echelon: note: ")) << line;
   for (const std::string& schedule : schedules) {

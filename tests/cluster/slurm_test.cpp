@@ -29,7 +29,7 @@ TEST_F(slurm, srun_starts_mpi_over_all_nodes) {
   // load: seen once in some hundred starts, and not what this is about.
   constexpr int segmentation_fault = 128 + 11;
   for (int attempt = 0; attempt < 3; ++attempt) {
-    outcome = on_ctl({"srun", "--mpi=pmix", "-N4", "-n8", ECHELON_MPI_SMOKE});
+    outcome = on_ctl({"srun", "--mpi=pmix", "--kill-on-bad-exit=1", "-N4", "-n8", ECHELON_MPI_SMOKE});
     if (outcome.exit_code != segmentation_fault) break;
   }
   EXPECT_EQ(outcome.exit_code, 0) << outcome;
