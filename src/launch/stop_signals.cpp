@@ -14,7 +14,7 @@ volatile sig_atomic_t requests = 0;
 volatile sig_atomic_t last = 0;
 volatile sig_atomic_t news = -1;  // an eventfd
 volatile sig_atomic_t are_handed_on = 0;
-timespec last_at{};               // of the handler alone, which the other signals do not interrupt
+timespec last_at{};  // of the handler alone, which the other signals do not interrupt
 
 void count(int signal) {
   constexpr long long repeated_ns = 100'000'000;

@@ -55,8 +55,9 @@ CodeAddress encode(const void* address) {
 }
 
 const void* decode(CodeAddress address) {
-  static std::mutex mutex;
-  static std::unordered_map<std::uint64_t, const void*> known;  // by offset, of the program
+  // Never destroyed: a thread may call exit() while another one runs tasks.
+  static auto& mutex = *new std::mutex;
+  static auto& known = *new std::unordered_map<std::uint64_t, const void*>;  // by offset, of the program
   const std::lock_guard lock{mutex};
   if (address.module == 0) {
     if (const auto found = known.find(address.offset); found != known.end()) return found->second;

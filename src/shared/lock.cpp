@@ -137,7 +137,8 @@ Lock::Lock(const comm::Session& session) {
 }
 
 Lock::~Lock() {
-  // What an exception leaves behind may be half done: this rank's failure ends the run, and nobody else goes on with it.
+  // What an exception leaves behind may be half done: this rank's failure ends the run, and nobody else goes on with
+  // it.
   if (impl_ && impl_->held && std::uncaught_exceptions() == impl_->exceptions_at_start) {
     try {
       unlock();      // or others would wait for it for ever

@@ -114,7 +114,8 @@ TEST_F(ends, a_master_that_dies_behind_run_is_broken) {
 TEST_F(ends, a_worker_that_dies_while_it_leaves_is_told) {
   const Outcome outcome = run(three_ranks, {"worker-dies-late", "0"});
   EXPECT_EQ(outcome.exit_code, 0) << outcome;
-  EXPECT_THAT(outcome.err, testing::ContainsRegex("echelon: rank [12] on [^ ]+ was killed by signal 11 [^;]*; it held no tasks\n"));
+  EXPECT_THAT(outcome.err,
+              testing::ContainsRegex("echelon: rank [12] on [^ ]+ was killed by signal 11 [^;]*; it held no tasks\n"));
   EXPECT_EQ(text_of("results"), sum_of_squares);
 }
 
