@@ -1,8 +1,8 @@
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <fstream>
-#include <sstream>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <echelon/base/processes.hpp>
 #include <echelon/comm/death.hpp>
 
 namespace echelon::comm {
@@ -94,13 +95,17 @@ void DeathWatch::watch(int rank, pid_t process) {
 Death DeathWatch::ended(int rank) {
   const auto found = processes_.find(rank);
   if (found == processes_.end() || !found->second.pidfd.is_open()) return {};
-  pollfd waited_for{found->second.pidfd.get(), 0, 0};  // POLLHUP
-  (void)poll(&waited_for, 1, longest_wait_ms);
+  const int pidfd = found->second.pidfd.get();
   PidfdInfo info{};
-  info.mask = pidfd_info_exit;
+  const auto ask = [&] {
+    info.mask = pidfd_info_exit;
+    return ioctl(pidfd, pidfd_get_info, &info) == 0;
+  };
   Death death;
-  if (ioctl(found->second.pidfd.get(), pidfd_get_info, &info) == 0 && (info.mask & pidfd_info_exit) != 0) {
-    death = of_wait_status(info.exit_code);
+  if (ask() || errno != ENOTTY) {    // an older kernel never tells: there is nothing to wait for
+    pollfd waited_for{pidfd, 0, 0};  // POLLHUP
+    (void)poll(&waited_for, 1, longest_wait_ms);
+    if (ask() && (info.mask & pidfd_info_exit) != 0) death = of_wait_status(info.exit_code);
   }
   const std::uint64_t kills = out_of_memory_kills();
   const bool is_killed = death == Death{Death::How::signal, SIGKILL} || death.how == Death::How::unknown;
@@ -112,12 +117,8 @@ Death DeathWatch::ended(int rank) {
 Death DeathWatch::silent(int rank) const {
   const auto found = processes_.find(rank);
   if (found == processes_.end()) return {Death::How::silent, 0};
-  std::ifstream file{fmt::format("/proc/{}/stat", found->second.pid)};
-  std::ostringstream text;
-  text << file.rdbuf();
-  const std::string line = text.str();
-  const std::size_t end_of_name = line.rfind(") ");
-  const char state = end_of_name == std::string::npos ? '?' : line[end_of_name + 2];
+  const auto activity = base::activity(found->second.pid);
+  const char state = activity ? activity->state : '?';
   return {state == 'T' || state == 't' ? Death::How::stopped : Death::How::silent, 0};
 }
 

@@ -15,7 +15,7 @@ constexpr std::size_t padded(std::size_t bytes) { return (bytes + Lane::unit - 1
 
 }  // namespace
 
-/// Of bytes since the start; the ring holds what lies between the two.
+/// Both count bytes since the start; the ring holds what lies between them.
 struct Lane::Counters {
   alignas(false_sharing_distance) std::atomic<std::uint64_t> written;
   alignas(false_sharing_distance) std::atomic<std::uint64_t> consumed;

@@ -144,7 +144,7 @@ void Roster::hear_workers() {
   }
 }
 
-/// Of all ranks' ends the earliest matters, and the first that wants to say why.
+/// The earliest end of a rank is the one that matters, and the first rank that wants to say why.
 void Roster::tell_if_new(std::uint64_t word) {
   const std::lock_guard lock{telling_};  // all are told the same first
   const Notice notice = decode_notice(word);

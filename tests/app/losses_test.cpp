@@ -33,14 +33,6 @@ class losses : public testing::Test {
   }
   bool exists(const char* file) const { return std::filesystem::exists(folder_.path() / file); }
 
-  static std::map<int, pid_t> ranks_of(const RunningProgram& running) {
-    std::map<int, pid_t> found;  // not what a rank has started, which comes after it
-    for (const Process& process : descendants(running.pid())) {
-      if (const auto rank = variable_of(process.pid, "OMPI_COMM_WORLD_RANK"))
-        found.try_emplace(std::stoi(*rank), process.pid);
-    }
-    return found;
-  }
   std::map<int, pid_t> ranks_at_work(const RunningProgram& running) const {
     EXPECT_TRUE(wait_until([&] { return exists("begun"); })) << "no task has begun";
     auto ranks = ranks_of(running);

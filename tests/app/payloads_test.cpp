@@ -51,16 +51,6 @@ History make_history(std::mt19937_64& random) {
   return history;
 }
 
-std::map<int, pid_t> ranks_of(const RunningProgram& running) {
-  std::map<int, pid_t> found;  // not what a rank has started, which comes after it
-  for (const Process& process : descendants(running.pid())) {
-    if (const auto rank = variable_of(process.pid, "OMPI_COMM_WORLD_RANK")) {
-      found.try_emplace(std::stoi(*rank), process.pid);
-    }
-  }
-  return found;
-}
-
 TEST(payloads, are_there_once_and_right_whichever_workers_are_lost) {
   const std::uint64_t seed = number_from("ECHELON_KILLS_SEED", 20261128);
   const std::uint64_t histories = number_from("ECHELON_KILLS", 6);

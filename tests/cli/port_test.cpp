@@ -57,17 +57,6 @@ std::set<std::string> listens(pid_t pid) {
   return found;
 }
 
-std::map<int, pid_t> ranks_of(const RunningProgram& program) {
-  std::map<int, pid_t> found;
-  for (const Process& process : descendants(program.pid())) {
-    const auto rank = variable_of(process.pid, "OMPI_COMM_WORLD_RANK");
-    if (!rank) continue;
-    const auto [known, is_new] = found.emplace(std::stoi(*rank), process.pid);
-    known->second = std::min(known->second, process.pid);  // which has forked the other
-  }
-  return found;
-}
-
 /// Not open where nobody listens.
 int connection(std::uint16_t port) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

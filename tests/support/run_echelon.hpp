@@ -88,6 +88,18 @@ inline std::vector<std::string> memory_left() {
   return left;
 }
 
+/// The processes of ranks that a program has started with -n. A rank may have forked others, which come after it.
+[[nodiscard]] inline std::map<int, pid_t> ranks_of(const RunningProgram& program) {
+  std::map<int, pid_t> found;
+  for (const Process& process : descendants(program.pid())) {
+    const auto rank = variable_of(process.pid, "OMPI_COMM_WORLD_RANK");
+    if (!rank) continue;
+    const auto [known, is_new] = found.emplace(std::stoi(*rank), process.pid);
+    known->second = std::min(known->second, process.pid);
+  }
+  return found;
+}
+
 /// Of what `echelon -n` has started, by rank, those that have computed for so long that they are past MPI's start.
 [[nodiscard]] inline std::map<int, pid_t> ranks_at_work(pid_t echelon) {
   std::map<int, pid_t> found;
