@@ -31,6 +31,9 @@ std::size_t own_begin(std::string_view text) {
   return text.size();
 }
 
+/// So begins what Echelon's ranks say of themselves.
+constexpr std::string_view of_echelon = "echelon: ";
+
 /// Where it is asked to end while it ends ranks; an empty line comes after it.
 constexpr std::string_view abort_again = "mpirun: abort is already in progress";
 
@@ -64,6 +67,7 @@ std::string ChatterFilter::feed(std::string_view bytes) {
   // A line that cannot become one of mpirun's need not wait for its end: a progress line has none.
   if (!block_ && line_.find_first_not_of('-') != std::string::npos) {
     const std::size_t own = has_no_name(line_) ? 0 : own_begin(line_);
+    has_reason_ = has_reason_ || (!mid_line_ && line_.starts_with(of_echelon));
     out += line_.substr(0, own);
     line_.erase(0, own);
     mid_line_ = mid_line_ || own > 0;
@@ -83,6 +87,11 @@ std::string ChatterFilter::finish() {
 
 std::string ChatterFilter::take_line(std::string_view line) {
   if (passed_over_ && line == "\n" && !mid_line_) return {};
+  // A rank that was killed may have begun a block of dashes and never have ended it.
+  if (!mid_line_ && line.starts_with(of_echelon)) {
+    has_reason_ = true;
+    return std::string{line};
+  }
   const std::string_view own = has_no_name(line) ? line : line.substr(own_begin(line));
   if (const bool state = own.find(" ACTIVATE ") != std::string_view::npos;
       state || is_aside(own) || is_passed_over(own)) {

@@ -231,9 +231,8 @@ struct Run {
   Line line = {};
   int mpiruns_input = -1;  ///< a pipe, until it is known whether rank 0 needs it
   InputPump input = {};
-  bool reader_gone = false;       ///< nobody reads standard output any more
-  bool has_dropped_text = false;  ///< of ranks, as one was killed at the start
-  int asked_to_stop = 0;          ///< requests that rank 0 was given
+  bool reader_gone = false;  ///< nobody reads standard output any more
+  int asked_to_stop = 0;     ///< requests that rank 0 was given
 
   [[nodiscard]] bool is_silent() const { return output < 0 && errors < 0; }
   [[nodiscard]] int requests_to_stop() const {
@@ -310,7 +309,6 @@ void Run::copy(std::chrono::milliseconds patience) {
     ranks.step();  // after reading: a rank's connection closes before mpirun can say something of its end
     if (child_pid > 0 && (outcome.outcome() || ranks.killed_at_start() || was_killed(child_pid))) {
       chatter.pass_over(child_pid, !outcome.outcome());
-      has_dropped_text = has_dropped_text || !outcome.outcome();
     }
     put(filtered(text));
     if (errors < 0) {
@@ -463,15 +461,26 @@ std::string why_not_started(const std::vector<int>& lost) {
   return text + " ended before MPI had started on all ranks";
 }
 
-/// The status that rank 0 told. The first rank to fail has said why, unless that was dropped as a rank was killed at
-/// the start.
-int told_status(const Run& run) {
-  if (run.outcome.outcome() == static_cast<int>(ExitCode::broken) && run.has_dropped_text &&
-      run.ranks.killed_at_start()) {
-    put(fmt::format("echelon: {}; the run is lost, {}\n", why_not_started(run.ranks.ended_at_start()),
-                    way_out(run.request)));
+/// Whose death has ended the run, where the rank that saw it could not say so any more: it was ended too soon, or what
+/// it said was dropped. Empty where no rank has died, or one has said why.
+std::string why_silent(const Run& run) {
+  if (run.chatter.has_reason()) return {};
+  if (run.ranks.killed_at_start()) return why_not_started(run.ranks.ended_at_start());
+  if (run.request.stops_without_reader) return {};  // map's rank 0 does not say it through the launcher
+  for (std::size_t rank = 0; rank < run.ranks.ranks().size(); ++rank) {
+    const RankWatch::Rank& one = run.ranks.ranks()[rank];
+    if (one.has_ended && !one.exits) return fmt::format("rank {} was lost", rank);
   }
-  return *run.outcome.outcome();
+  return {};
+}
+
+/// The status that rank 0 told.
+int told_status(const Run& run) {
+  const int status = *run.outcome.outcome();
+  if (const std::string why = status == static_cast<int>(ExitCode::broken) ? why_silent(run) : ""; !why.empty()) {
+    put(fmt::format("echelon: {}; the run is lost, {}\n", why, way_out(run.request)));
+  }
+  return status;
 }
 
 int exit_code(int status, const Run& run) {

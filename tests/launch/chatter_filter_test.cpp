@@ -264,6 +264,17 @@ TEST(chatter_filter, crash_of_mpirun_after_the_outcome_is_passed_over) {
   EXPECT_EQ(after.feed("[vm:120980] of another process\n"), "[vm:120980] of another process\n");
 }
 
+// A rank that is killed while MPI tells of its trouble ends the block nowhere.
+TEST(chatter_filter, word_of_a_rank_passes_out_of_a_block_that_is_dropped) {
+  ChatterFilter filter;
+  filter.pass_over(7, true);
+  EXPECT_EQ(filter.feed(std::string(74, '-') + "\nIt looks like MPI_INIT failed\n"), "");
+  EXPECT_FALSE(filter.has_reason());
+  EXPECT_EQ(filter.feed("echelon: rank 2 was lost\n"), "echelon: rank 2 was lost\n");
+  EXPECT_TRUE(filter.has_reason());
+  EXPECT_EQ(filter.finish(), "");
+}
+
 TEST(chatter_filter, unfinished_block_is_judged_at_the_end) {
   for (const std::size_t missing : {std::size_t{1}, std::size_t{10}, dashes.size(), dashes.size() + 1}) {
     const std::string open = no_slots.substr(0, no_slots.size() - missing);

@@ -47,6 +47,8 @@ class ChatterFilter {
   [[nodiscard]] const std::optional<KilledRank>& killed() const noexcept { return killed_; }
   /// mpirun reported a rank's status: the failure is not one of mpirun itself.
   [[nodiscard]] bool rank_failed() const noexcept { return rank_failed_; }
+  /// A rank has said something of the run: a line that begins with "echelon: ".
+  [[nodiscard]] bool has_reason() const noexcept { return has_reason_; }
   /// The first one.
   [[nodiscard]] const std::optional<Failure>& failure() const noexcept { return failure_; }
   /// Rank 0 was started; without that, a failure is one of mpirun itself.
@@ -68,6 +70,7 @@ class ChatterFilter {
   bool passes_over_all_ = false;
   std::optional<KilledRank> killed_;
   bool rank_failed_ = false;
+  bool has_reason_ = false;
   std::optional<Failure> failure_;
   bool master_started_ = false;
   bool all_in_mpi_ = false;
