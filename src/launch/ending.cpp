@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -28,14 +29,21 @@ std::string why_not_started(const std::vector<int>& lost) {
   return text + " ended before MPI had started on all ranks";
 }
 
-/// By the kernel, or else by the launcher's status: it is that of the rank which ended first.
-std::string how_killed(RankWatch& ranks, int rank, int launcher_code) {
-  constexpr int of_signals = 128;
-  base::Death death = ranks.death(rank);
-  if (death == base::Death{} && launcher_code > of_signals) {
-    death = {base::Death::How::signal, launcher_code - of_signals};
-  }
-  return base::describe(death);
+constexpr int of_signals = 128;  // added to a signal's number in an exit status
+
+/// By the kernel, or else by the launcher's status: it is that of the rank which ended first, or of one that the
+/// launcher has ended by SIGTERM because of it.
+base::Death death_of(RankWatch& ranks, int rank, int launcher_code) {
+  const base::Death death = ranks.death(rank);
+  const int signal = launcher_code - of_signals;
+  return death == base::Death{} && signal > 0 && signal != SIGTERM ? base::Death{base::Death::How::signal, signal}
+                                                                   : death;
+}
+
+/// The launcher ends the others of a rank that fails, whose status is its own.
+bool is_by_launcher(const base::Death& death, int launcher_code) {
+  if (death.how != base::Death::How::signal || (death.number != SIGTERM && death.number != SIGKILL)) return false;
+  return launcher_code <= of_signals || (death.number == SIGTERM && launcher_code != of_signals + SIGTERM);
 }
 
 Ending without_master(RankWatch& ranks, const LauncherEnd& launcher) {
@@ -44,7 +52,7 @@ Ending without_master(RankWatch& ranks, const LauncherEnd& launcher) {
     return {broken, fmt::format("{} ended with status {}", launcher.name, WEXITSTATUS(launcher.status))};
   }
   if (master.exits) return {broken, "the master (rank 0) ended without telling an outcome"};
-  return {broken, fmt::format("the master (rank 0) {}", how_killed(ranks, 0, 0))};
+  return {broken, fmt::format("the master (rank 0) {}", base::describe(ranks.death(0)))};
 }
 
 bool is_ours(int code) {
@@ -56,10 +64,12 @@ bool is_ours(int code) {
 Ending of_fragile_run(RankWatch& ranks, const LauncherEnd& launcher) {
   const int code = WIFEXITED(launcher.status) ? WEXITSTATUS(launcher.status) : 0;
   if (const auto rank = ranks.first_killed()) {
-    return {broken, fmt::format("rank {} on {} {}", *rank, ranks.ranks()[static_cast<std::size_t>(*rank)].host,
-                                how_killed(ranks, *rank, code))};
+    if (const base::Death death = death_of(ranks, *rank, code); !is_by_launcher(death, code)) {
+      return {broken, fmt::format("rank {} on {} {}", *rank, ranks.ranks()[static_cast<std::size_t>(*rank)].host,
+                                  base::describe(death))};
+    }
   }
-  if (constexpr int of_signals = 128; code > of_signals) {  // which ended a rank before it could be known
+  if (code > of_signals) {  // which ended a rank before it could be known
     return {broken,
             fmt::format("a rank was killed by signal {} ({})", code - of_signals, strsignal(code - of_signals))};
   }

@@ -221,6 +221,74 @@ TEST_F(supervision, input_is_rank_0s_where_asked_for) {
   EXPECT_EQ(run_program(command(2, {"input"}), with_input).out, "0 ");
 }
 
+/// mpirun as it is, one that says nothing, and one in another language: what Echelon says and does is the same.
+class any_language : public supervision {
+ protected:
+  any_language() {
+    folder_.write("silent/mpirun", "#!/bin/sh\nPATH=${PATH#*:}\nexec mpirun \"$@\" 2>/dev/null\n");
+    std::filesystem::permissions(folder_.path() / "silent/mpirun", std::filesystem::perms::owner_all);
+    // Open MPI takes its texts from files: lines that are neither comments nor titles are what it prints.
+    for (const char* const share : {"/usr/share/openmpi", "/usr/share/prte", "/usr/share/pmix"}) {
+      if (!std::filesystem::is_directory(share)) continue;
+      for (const auto& file : std::filesystem::directory_iterator{share}) {
+        if (file.path().extension() != ".txt") continue;
+        std::ifstream in{file.path()};
+        std::string text;
+        for (std::string line; std::getline(in, line);) {
+          text += line.empty() || line.front() == '#' || line.front() == '[' ? line : "Etwas ist geschehen.";
+          text += '\n';
+        }
+        folder_.write("foreign/" + file.path().filename().string(), text);
+      }
+    }
+  }
+
+  std::vector<Environment> speakers() const {
+    const std::string path = std::getenv("PATH");
+    const std::string silent = folder_.path() / "silent";
+    const std::string foreign = folder_.path() / "foreign";
+    return {{},
+            {{"PATH", silent + ":" + path}},
+            {{"OPAL_PKGDATADIR", foreign}, {"PRTE_PKGDATADIR", foreign}, {"PMIX_PKGDATADIR", foreign}}};
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(any_language, fault_has_the_same_line_and_status) {
+  struct Fault {
+    int ranks;
+    std::vector<std::string> mode;
+    Environment environment;
+    std::string line;
+  };
+  for (const Fault& fault : std::vector<Fault>{
+           {3, {"lose", "1"}, {{"PROBE_FRAGILE", "1"}}, "rank 1 on [^ ]+ was killed by signal 9 \\(Killed\\)"},
+           {3, {"lose-master"}, {}, "the master \\(rank 0\\) was killed by signal 9 \\(Killed\\)"},
+           {2, {"tell-nothing"}, {}, "the master \\(rank 0\\) ended without telling an outcome"},
+           {3, {"early", "1"}, {}, "rank 1 ended before MPI had started on all ranks"},
+           {3, {"abort", "0"}, {}, "rank 0 on [^ ]+ called MPI_Abort with 3"},
+           {3, {"abort", "2"}, {{"PROBE_FRAGILE", "1"}}, "rank 2 on [^ ]+ called MPI_Abort with 3"}}) {
+    for (Environment environment : speakers()) {
+      environment.insert(fault.environment.begin(), fault.environment.end());
+      const Outcome outcome = run(fault.ranks, fault.mode, environment);
+      EXPECT_EQ(outcome.exit_code, 4) << outcome;
+      const std::string last = outcome.err.substr(std::min(outcome.err.size(), outcome.err.find("echelon: ")));
+      EXPECT_THAT(last, testing::MatchesRegex("echelon: " + fault.line + "; the run is lost, start it again\n"))
+          << outcome;
+    }
+  }
+}
+
+TEST_F(any_language, outcome_is_the_masters) {
+  for (const Environment& environment : speakers()) {
+    EXPECT_EQ(run(2, {"tell", "3"}, environment).exit_code, 3);
+    const Outcome outcome = run(3, {"lose", "2"}, environment);
+    EXPECT_EQ(outcome.exit_code, 3) << outcome;
+    EXPECT_EQ(outcome.out, "the answer\n");
+  }
+}
+
 /// Nodes that are this machine by another name: what mpirun uses as ssh runs the command here, without the environment
 /// of the one who calls, as ssh does.
 class supervision_of_nodes : public supervision {
