@@ -33,6 +33,8 @@ echelon_test(NAME numeric.uniform TIMEOUT 120)
 echelon_test(NAME base.number TIMEOUT 60)
 echelon_test(NAME base.launcher_variables TIMEOUT 60)
 echelon_test(NAME base.processes TIMEOUT 60)
+echelon_test(NAME base.stamp TIMEOUT 60 DEFINES "ECHELON_PROJECT=\"${PROJECT_SOURCE_DIR}\""
+             "ECHELON_CMAKE=\"${CMAKE_COMMAND}\"")
 echelon_test(NAME schedule.chunks TIMEOUT 60)
 echelon_test(NAME schedule.node_pieces TIMEOUT 60)
 echelon_test(NAME farm.delivery TIMEOUT 60)
