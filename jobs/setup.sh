@@ -45,6 +45,7 @@ file:/usr/sbin/slurmd                   slurmd                   -              
 command:srun                            slurm-client             -                   -
 command:munge                           munge                    -                   -
 command:ip                              iproute2                 -                   -
+command:git                             git                      git                 git
 command:hpcc                            hpcc                     hpcc                hpcc
 TABLE
       ;;

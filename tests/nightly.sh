@@ -3,7 +3,7 @@
 # killed, two hundred requests to stop a program at random moments, a hundred starts of which processes are killed, a
 # million random histories of the farm with seeds that no one has tried, a hundred runs of the shared counter, and a
 # thousand random programs over shared objects for each number of ranks; and each public header compiled alone, and all
-# that runs without MPI under the sanitizers.
+# that runs without MPI under the sanitizers. As root also what a new user does on a fresh Debian 12 and 13.
 # KILLS=N, DISKS=N, POOL_KILLS=N, STOPS=N, START_KILLS=N, HISTORIES=N, RUNS=N and INTERLEAVINGS=N take other numbers,
 # SEED=N tries those of an earlier night again, DRY_RUN=1 only says what would be done.
 set -euo pipefail
@@ -35,3 +35,8 @@ run env ECHELON_INTERLEAVING_SEED="$seed" ECHELON_INTERLEAVINGS="${INTERLEAVINGS
 build asan -- --target unit_tests
 say "Tests without MPI under the sanitizers"
 run ctest --preset asan
+if [ "$(id -u)" = 0 ]; then
+  for suite in bookworm trixie; do run "$project/tests/fresh.sh" "$suite"; done
+else
+  say "fresh.sh needs root: without a fresh Debian"
+fi

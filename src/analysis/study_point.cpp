@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
-#include <ranges>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -38,7 +37,7 @@ StudyRun study_run(const measure::Record& record, std::uint64_t sequence) {
   if (record.ranks.empty()) return run;
   if (record.command == "pi" || record.command == "fill") {
     const auto share = [&](const measure::RankRecord& rank) { return cpu_share(rank, record.context.threads); };
-    run.cpu_share = std::ranges::min(record.ranks | std::views::transform(share));
+    run.cpu_share = share(*std::ranges::min_element(record.ranks, {}, share));
   }
   run.startup_s = startup_s;
   run.elapsed_s = record.wall_s;

@@ -2,7 +2,6 @@
 #include <cmath>
 #include <map>
 #include <optional>
-#include <ranges>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -144,7 +143,7 @@ std::string short_of_cpu(Points points, Rows rows) {
   };
   const std::string which = labels(rows, [&](const StudyRow& row) { return share(row) < enough_cpu_share; });
   if (which.empty()) return {};
-  const double least = std::ranges::min(rows | std::views::transform(share));
+  const double least = share(*std::ranges::min_element(rows, {}, share));
   return fmt::format(
       "short of CPU at {}: in half of the runs a rank got {:.0f} % or less of its CPU time, so something else runs on "
       "its "

@@ -127,7 +127,7 @@ Nodes::Nodes(const Session& session) : self_{session.rank()}, impl_{std::make_un
   }
   std::vector<int> different = leaders_;
   std::ranges::sort(different);
-  count_ = static_cast<int>(different.size() - std::ranges::unique(different).size());
+  count_ = static_cast<int>(std::unique(different.begin(), different.end()) - different.begin());
 
   cpu_set_t cpus;
   CPU_ZERO(&cpus);

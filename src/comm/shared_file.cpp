@@ -73,23 +73,27 @@ int create_partial(const fs::path& path, std::string& why) {
   return -1;
 }
 
+struct Written {
+  std::size_t bytes = 0;
+  std::string why_no_more;
+};
+
 /// By the operating system alone. What MPI has left out shows its reason here, which MPI does not tell.
-std::string write_rest(const fs::path& path, std::uint64_t offset, std::span<const std::byte> bytes) {
+Written write_rest(const fs::path& path, std::uint64_t offset, std::span<const std::byte> bytes) {
   const int file = open(path.c_str(), O_WRONLY | O_CLOEXEC);
-  if (file < 0) return reason();
-  std::string why;
-  while (!bytes.empty() && why.empty()) {
-    const ssize_t written = pwrite(file, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) {
-      why = reason();
-      continue;
+  if (file < 0) return {0, reason()};
+  Written all;
+  while (all.bytes < bytes.size() && all.why_no_more.empty()) {
+    const std::span<const std::byte> rest = bytes.subspan(all.bytes);
+    const ssize_t written = pwrite(file, rest.data(), rest.size(), static_cast<off_t>(offset + all.bytes));
+    if (written >= 0) {
+      all.bytes += static_cast<std::size_t>(written);
+    } else if (errno != EINTR) {
+      all.why_no_more = reason();
     }
-    offset += static_cast<std::uint64_t>(written);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
-  if (close(file) != 0 && why.empty()) why = reason();
-  return why;
+  if (close(file) != 0 && all.why_no_more.empty()) all.why_no_more = reason();
+  return all;
 }
 
 /// `from` gets the name `to`; the reason where not.
@@ -179,7 +183,8 @@ struct SharedFile::Impl {
     if (free_bytes(partial) < bytes.size()) return 0;
     MPI_Status status{};
     int count = 0;
-    // Open MPI 4.1 returns success for what did not fit on the disk; only the count tells.
+    // For what did not fit on the disk Open MPI 4.1 returns success, and only the count tells; 5.0 fails, without a
+    // count of what it has written before.
     if (MPI_File_write_at(file, static_cast<MPI_Offset>(offset), bytes.data(), static_cast<int>(bytes.size()), MPI_BYTE,
                           &status) != MPI_SUCCESS ||
         MPI_Get_count(&status, MPI_BYTE, &count) != MPI_SUCCESS || count < 0) {
@@ -192,8 +197,9 @@ struct SharedFile::Impl {
     const std::size_t done = write_by_mpi(offset, bytes);
     written += done;
     if (done == bytes.size()) return;
-    fail(write_rest(partial, offset + done, bytes.subspan(done)));
-    if (failure.empty()) written += bytes.size() - done;
+    const Written rest = write_rest(partial, offset + done, bytes.subspan(done));
+    written += rest.bytes;
+    fail(rest.why_no_more);
   }
 
   void name_it() {

@@ -45,8 +45,7 @@ std::vector<JobId> Master::jobs_on(int worker) const {
     if (jobs.empty() || jobs.back() != lease.tasks.job) jobs.push_back(lease.tasks.job);
   }
   std::ranges::sort(jobs);
-  const auto repeated = std::ranges::unique(jobs);
-  jobs.erase(repeated.begin(), repeated.end());
+  jobs.erase(std::unique(jobs.begin(), jobs.end()), jobs.end());
   return jobs;
 }
 

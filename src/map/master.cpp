@@ -187,7 +187,7 @@ void Master::take_piece(int worker, comm::Unpacker& message) {
 }
 
 void Master::begin_fetching() {
-  Fetching& fetching = fetching_.emplace();
+  Fetching& fetching = fetching_.emplace(Fetching{});
   try {
     fetching.output.emplace();
     fetching.errors.emplace();

@@ -170,9 +170,9 @@ struct Crew::Impl {
         throw std::logic_error("a pool cannot be used from inside its own tasks and inputs on the master");
       }
       lock();
-      if (const std::exception_ptr broken = impl_.broken) {
+      if (const std::exception_ptr why = impl_.broken) {
         unlock();
-        std::rethrow_exception(broken);
+        std::rethrow_exception(why);
       }
     }
     ~Inside() {

@@ -1,6 +1,7 @@
 #include "report/summary.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -86,11 +87,11 @@ std::string cost(const StudyRow& row) {
     const char* name;
     double value;
   };
-  const Factor least = std::ranges::min({Factor{"load balance (ranks have unequal work)", row.pop->load_balance.value},
-                                         Factor{"communication", row.pop->communication.value},
-                                         Factor{"computation scalability (ranks compute longer for the same work)",
-                                                row.pop->computation_scalability.value}},
-                                        {}, &Factor::value);
+  const std::array factors{Factor{"load balance (ranks have unequal work)", row.pop->load_balance.value},
+                           Factor{"communication", row.pop->communication.value},
+                           Factor{"computation scalability (ranks compute longer for the same work)",
+                                  row.pop->computation_scalability.value}};
+  const Factor least = std::ranges::min(factors, {}, &Factor::value);
   if (!(least.value < 0.95)) return "";
   return fmt::format("What costs most on {} is {}, a factor of {:.2f}.", analysis::label(row.ranks, row.threads),
                      least.name, least.value);

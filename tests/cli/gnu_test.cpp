@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <map>
 #include <string>
@@ -14,6 +15,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "support/gnu_parallel.hpp"
 #include "support/run_echelon.hpp"
 #include "support/shell.hpp"
 #include "support/temporary_folder.hpp"
@@ -242,14 +244,16 @@ TEST_F(gnu_parallel, tags_each_line) {
 }
 
 TEST_F(gnu_parallel, results_are_the_same_tree) {
-  std::string input;
-  for (const std::string& value : awkward) input += value + '\n';
+  std::vector<std::string> values = awkward;
   for (const std::string& value : paths) {
-    if (value != "." && value != ".." && value != "a" && !value.empty()) input += value + '\n';  // see README.md
+    if (value != "." && value != ".." && value != "a" && !value.empty()) values.push_back(value);  // see README.md
   }
-  expect_same({"--results", "r", "echo {} {#}; echo e{} >&2"}, input);
-  expect_same({"--results", "deep/er/", "printf '%s\\0\\377' {1}-{2}", ":::", "a", "b", ":::", "1", "2 x", ""});
-  expect_same({"--results", "r"}, "echo a; echo b\necho x/y >&2; exit 3\n");
+  std::erase_if(values, std::not_fn(names_results_alike));
+  expect_same({"--results", "r", "echo {} {#}; echo e{} >&2"}, joined(values));
+  Arguments two_inputs{"--results", "deep/er/", "printf '%s\\0\\377' {1}-{2}", ":::", "a", "b", ":::", "1", "2 x"};
+  if (names_results_alike("")) two_inputs.emplace_back("");
+  expect_same(two_inputs);
+  expect_same({"--results", "r"}, "echo a; echo b\necho x >&2; exit 3\n");
   expect_same({"-0", "--results", "r", "--tag", "echo"}, "a\nb\0c\0"s);
 }
 
@@ -260,6 +264,8 @@ std::vector<std::vector<std::string>> joblog(const Ran& ran) {
     std::vector<std::string> columns = split(line, '\t');
     if (!found.empty()) {
       columns.resize(std::max<std::size_t>(columns.size(), 9));
+      // Newer versions have an exit value where a signal has ended a command, too.
+      if (columns[7] != "0" && columns[6] == std::to_string(128 + std::atoi(columns[7].c_str()))) columns[6] = "0";
       columns.erase(columns.begin() + 1, columns.begin() + 5);  // host, times, bytes sent
     }
     found.push_back(columns);

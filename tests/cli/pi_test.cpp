@@ -159,10 +159,10 @@ void expect_csv(const std::string& text, const json& record) {
     for (std::size_t c = 0; c < head.size(); ++c) named[head[c]] = row[c];
     const json& rank = record["ranks"][i - 1];
     EXPECT_EQ(named["command"], "pi");
-    EXPECT_EQ(named["started_at"], record["started_at"]);
-    EXPECT_EQ(named["schedule"], record["parameters"]["schedule"]);
-    EXPECT_EQ(named["host"], rank["host"]);
-    EXPECT_EQ(named["cpus"], rank["cpus"]);
+    EXPECT_EQ(named["started_at"], record["started_at"].get<std::string>());
+    EXPECT_EQ(named["schedule"], record["parameters"]["schedule"].get<std::string>());
+    EXPECT_EQ(named["host"], rank["host"].get<std::string>());
+    EXPECT_EQ(named["cpus"], rank["cpus"].get<std::string>());
     for (const char* name : {"rank", "tasks", "items", "max_rss_bytes"}) EXPECT_EQ(named[name], rank[name].dump());
     for (const char* name : {"startup_s", "compute_s", "communicate_s", "wait_s", "wall_s", "cpu_s"}) {
       EXPECT_EQ(std::stod(named[name]), rank[name].get<double>()) << name;

@@ -93,7 +93,7 @@ TEST_F(cluster_map, second_job_with_the_journal_of_one_that_runs_is_refused) {
   std::ranges::sort(done);
   std::ranges::sort(put_out);
   EXPECT_EQ(put_out, done);
-  done.erase(std::ranges::unique(done).begin(), done.end());
+  done.erase(std::unique(done.begin(), done.end()), done.end());
   EXPECT_EQ(done.size(), tasks);
 }
 

@@ -12,7 +12,7 @@ int main(int argc, char** argv) {
   return echelon::run(argc, argv, [](echelon::Session& session) {
     echelon::Pool pool{session};
     std::vector<int> xs(1000); std::iota(xs.begin(), xs.end(), 0);
-    const int scale = 3;
+    int scale = 3;
     std::vector<long> ys = pool.map([scale](int x) { return long{scale} * x; }, xs);            // in order
     std::vector<long> zs = pool.map([](int x) { return long{x}; }, xs, {.chunk = 1});            // one task a message
     auto sums = pool.starmap([](int a, int b) { return a + b; }, std::vector<std::pair<int, int>>{{1, 2}, {3, 4}});

@@ -56,7 +56,8 @@ TEST(joblog, has_long_times_and_large_outputs_whole) {
   EXPECT_NE(joblog_line(one, "x").find("\t12345678.901\t0\t1000000000000\t"), std::string::npos);
 }
 
-/// Everything but the time, the run time's digits and the host.
+/// Everything but the time, the run time's digits and the host. What a signal has ended has exit value 0 here as in
+/// older versions of GNU parallel; newer ones give 128 and the signal, as shells do.
 TEST(joblog, is_that_of_gnu_parallel) {
   if (test::output_of_shell("command -v parallel").empty()) GTEST_SKIP() << "GNU parallel is not installed";
   const test::TemporaryFolder folder;
@@ -68,8 +69,9 @@ TEST(joblog, is_that_of_gnu_parallel) {
   EXPECT_EQ(lines[0] + "\n", joblog_header());
   const char* const commands[] = {"echo hello", "exit 3", "kill -9 $$"};
   for (std::size_t i = 0; i < 3; ++i) {
-    const std::vector<std::string> theirs = test::split(lines[i + 1], '\t');
+    std::vector<std::string> theirs = test::split(lines[i + 1], '\t');
     ASSERT_EQ(theirs.size(), 9U);
+    if (theirs[7] == "9" && theirs[6] == "137") theirs[6] = "0";
     farm::Ending one;
     one.task = i;
     one.host = theirs[1];
@@ -79,7 +81,7 @@ TEST(joblog, is_that_of_gnu_parallel) {
     one.output_bytes = i == 0 ? 6 : 0;
     one.exit_code = i == 1 ? 3 : 0;
     one.signal = i == 2 ? 9 : 0;
-    EXPECT_EQ(joblog_line(one, commands[i]), lines[i + 1] + "\n");
+    EXPECT_EQ(test::split(joblog_line(one, commands[i]), '\t'), theirs);
   }
 }
 

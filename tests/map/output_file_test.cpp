@@ -141,7 +141,7 @@ TEST_P(OutputFileTest, by_content_finished_tasks_keep_their_output) {
   std::ranges::reverse(work.list);
   work.list.insert(work.list.begin() + 5, "another");
   EXPECT_THAT(play(work, {.by_content = true, .stop_after = 10}), SizeIs(10));
-  std::ranges::rotate(work.list, work.list.begin() + 13);
+  std::rotate(work.list.begin(), work.list.begin() + 13, work.list.end());
   EXPECT_THAT(play(work, {}), SizeIs(11));
   expect_output(work, "reordered");
   EXPECT_FALSE(fs::exists(work.store()));

@@ -51,3 +51,19 @@ echelon_refuses(refuses_queue_of_string_view 5 "values of this type cannot be pu
 echelon_refuses(refuses_pipe_of_pointers 6 "values of this type cannot go through a Pipe")
 echelon_refuses(refuses_value_of_string 7 "a Value holds a trivially copyable type of 1, 2, 4 or 8 bytes")
 echelon_refuses(refuses_array_of_pointers 8 "an Array holds elements of a trivially copyable type without addresses")
+
+# A user's program has no warnings from our headers, whatever the compiler and the standard; where clang++ is not installed
+# there is nothing to try.
+find_program(GXX g++)
+find_program(CLANGXX clang++)
+foreach(compiler IN ITEMS ${GXX} ${CLANGXX})
+  get_filename_component(name ${compiler} NAME)
+  foreach(standard IN ITEMS 20 2b)
+    add_test(NAME rules.client_of_${name}_${standard}
+             COMMAND ${compiler} -std=c++${standard} -Wall -Wextra -Wpedantic -Werror -fsyntax-only -DCASE=0
+                     "-I$<JOIN:${includes},;-I>" ${CMAKE_CURRENT_SOURCE_DIR}/rules/refused.cpp
+                     ${CMAKE_CURRENT_SOURCE_DIR}/examples/pool.cpp ${CMAKE_CURRENT_SOURCE_DIR}/examples/row08_value_array_lock.cpp
+             COMMAND_EXPAND_LISTS)
+    set_tests_properties(rules.client_of_${name}_${standard} PROPERTIES TIMEOUT 240 LABELS rules)
+  endforeach()
+endforeach()

@@ -7,7 +7,7 @@ namespace echelon::base {
 /// What this binary was built from and with; stamped at build time.
 struct Build {
   std::string_view version;
-  std::string_view commit;  ///< "unknown" outside a git checkout
+  std::string_view commit;  ///< or "unknown, " and the reason
   bool dirty;               ///< the checkout differed from the commit
   std::string_view type;    ///< CMake's build type
   std::string_view compiler;

@@ -59,6 +59,20 @@ void set_type(Job& job, const F& function) {
   job.options.kind = reinterpret_cast<std::uintptr_t>(job.type);
 }
 
+/// A range of which the caller knows that it outlives this. std::ranges::ref_view is more than clang 14 understands of Debian 12's standard library.
+template <typename Range>
+class Borrowed {
+ public:
+  explicit Borrowed(Range& range) : range_{&range} {}
+
+  [[nodiscard]] auto begin() const { return std::ranges::begin(*range_); }
+  [[nodiscard]] auto end() const { return std::ranges::end(*range_); }
+  [[nodiscard]] auto size() const requires std::ranges::sized_range<Range> { return std::ranges::size(*range_); }
+
+ private:
+  Range* range_;
+};
+
 /// Reads a range, once, from its beginning to its end.
 template <typename Range, typename A>
 class Input {

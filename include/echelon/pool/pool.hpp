@@ -150,7 +150,7 @@ class Pool {
     using A = std::ranges::range_value_t<Range>;
     using R = std::remove_cvref_t<detail::Result<call, F, A>>;
     check_open();
-    auto job = std::make_shared<detail::MapJob<std::ranges::ref_view<Range>, A, R>>(std::ranges::ref_view{range});
+    auto job = std::make_shared<detail::MapJob<detail::Borrowed<Range>, A, R>>(detail::Borrowed<Range>{range});
     detail::set_type<call, F, A>(*job, function);
     set_options(*job, options);
     run(job, [waited = job.get()] { return waited->is_finished; });
@@ -191,11 +191,13 @@ class Pool {
 
   template <typename F, typename Range>
   auto stream(F function, Range&& range, const TaskOptions& options, farm::Order order) {
-    using View = std::views::all_t<Range>;
+    using Given = std::remove_cvref_t<Range>;
+    constexpr bool borrows = std::is_lvalue_reference_v<Range> && !std::ranges::view<Given>;
+    using View = std::conditional_t<borrows, detail::Borrowed<std::remove_reference_t<Range>>, Given>;
     using A = std::ranges::range_value_t<View>;
     using R = std::remove_cvref_t<detail::Result<detail::Call::whole, F, A>>;
     check_open();
-    auto job = std::make_shared<detail::ImapJob<View, A, R>>(std::views::all(std::forward<Range>(range)), order);
+    auto job = std::make_shared<detail::ImapJob<View, A, R>>(View(std::forward<Range>(range)), order);
     detail::set_type<detail::Call::whole, F, A>(*job, function);
     set_options(*job, options);
     job->options.window = options.window.value_or(options_.tasks.window.value_or(default_window));
