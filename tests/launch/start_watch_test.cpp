@@ -277,6 +277,18 @@ TEST_F(start, rank_that_dies_before_it_begins_is_seen_by_its_launcher) {
   }
 }
 
+TEST_F(start, rank_of_another_node_is_missed_once_the_others_have_long_begun) {
+  StartWatch looks{watch_, false, std::chrono::milliseconds{500}};
+  const Child second{[] { tell_begun(1); }};
+  ASSERT_TRUE(see_begun(1));
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{1};
+  while (std::chrono::steady_clock::now() < until) looks.look(getpid());
+  EXPECT_THAT(looks.lost(), IsEmpty()) << "without rank 0 nobody would say that the start is over";
+  const Child first{[] { tell_begun(0); }};
+  ASSERT_TRUE(see_begun(0));
+  EXPECT_THAT(lost(looks, getpid()), ElementsAre(2, 3));
+}
+
 TEST_F(start, launcher_that_has_more_to_start_is_waited_for) {
   using namespace std::chrono_literals;
   StartWatch looks{watch_, true};
