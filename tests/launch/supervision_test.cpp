@@ -2,6 +2,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -269,9 +270,13 @@ TEST_F(any_language, fault_has_the_same_line_and_status) {
            {3, {"early", "1"}, {}, "rank 1 ended before MPI had started on all ranks"},
            {3, {"abort", "0"}, {}, "rank 0 on [^ ]+ called MPI_Abort with 3"},
            {3, {"abort", "2"}, {{"PROBE_FRAGILE", "1"}}, "rank 2 on [^ ]+ called MPI_Abort with 3"}}) {
+    std::vector<std::unique_ptr<RunningProgram>> runs;  // at the same time: they wait more than they work
     for (Environment environment : speakers()) {
       environment.insert(fault.environment.begin(), fault.environment.end());
-      const Outcome outcome = run(fault.ranks, fault.mode, environment);
+      runs.push_back(std::make_unique<RunningProgram>(command(fault.ranks, fault.mode), options(environment)));
+    }
+    for (const auto& one : runs) {
+      const Outcome outcome = one->wait();
       EXPECT_EQ(outcome.exit_code, 4) << outcome;
       const std::string last = outcome.err.substr(std::min(outcome.err.size(), outcome.err.find("echelon: ")));
       EXPECT_THAT(last, testing::MatchesRegex("echelon: " + fault.line + "; the run is lost, start it again\n"))
