@@ -13,8 +13,7 @@
 #include <echelon/comm/collectives.hpp>
 #include <echelon/comm/nodes.hpp>
 #include <echelon/comm/roster.hpp>
-#include <echelon/launch/outcome.hpp>
-#include <echelon/launch/start_report.hpp>
+#include <echelon/launch/rank_report.hpp>
 #include <echelon/pool/error.hpp>
 
 #include "acts.hpp"
@@ -133,6 +132,7 @@ void begin_part(int& argc, char**& argv) {
   start_ranks(argc, argv);
   try {
     launch::tell_begun(comm::placement().rank);
+    comm::set_abort_word(launch::tell_abort);
     part = new Part{argc, argv};
     constexpr std::chrono::seconds all_begin_within{60};  // of each other, on a machine where everything is slow
     part->roster = &comm::Roster::of(part->session, all_begin_within);

@@ -16,6 +16,7 @@
 #include <echelon/base/number.hpp>
 #include <echelon/comm/session.hpp>
 #include <echelon/launch/launcher.hpp>
+#include <echelon/launch/rank_report.hpp>
 #include <echelon/launch/stop_requests.hpp>
 
 #include "stop_watch.hpp"
@@ -65,8 +66,10 @@ void take_grace(int& argc, char**& argv) {
 
 int tell(ExitCode code, std::string_view what) {
   std::fflush(stdout);
-  const std::string line = fmt::format("echelon: {}\n", what);
-  std::fwrite(line.data(), 1, line.size(), stderr);
+  if (!launch::tell_reason(what)) {
+    const std::string line = fmt::format("echelon: {}\n", what);
+    std::fwrite(line.data(), 1, line.size(), stderr);
+  }
   return static_cast<int>(code);
 }
 

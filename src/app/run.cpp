@@ -8,8 +8,7 @@
 
 #include <echelon/app/run.hpp>
 #include <echelon/base/error.hpp>
-#include <echelon/launch/outcome.hpp>
-#include <echelon/launch/start_report.hpp>
+#include <echelon/launch/rank_report.hpp>
 #include <echelon/pool/crew.hpp>
 #include <echelon/pool/error.hpp>
 #include <echelon/pool/nursery.hpp>
@@ -92,6 +91,7 @@ void begin_run(int& argc, char**& argv) {
   try {
     auto nursery = pool::detail::Nursery::start();  // before there are connections that it would hold open
     launch::tell_begun(comm::placement().rank);
+    comm::set_abort_word(launch::tell_abort);
     running = new Run{std::move(nursery), argc, argv};
   } catch (const std::exception& e) {
     end_without_body(tell(ExitCode::broken, e.what()));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <echelon/launch/launcher.hpp>
+#include <echelon/launch/launchers_here.hpp>
 #include <echelon/report/output_file.hpp>
 #include <echelon/report/table.hpp>
 #include <echelon/workloads/info.hpp>
@@ -14,6 +15,7 @@ namespace {
 
 struct InfoCommand {
   std::uint64_t threads = 1;
+  std::string mpirun = {};         ///< what it is, and why it cannot start ranks
   std::string start_command = {};  ///< what -n all would run
   OutputOptions output;
 };
@@ -21,6 +23,7 @@ struct InfoCommand {
 base::ExitCode run(const InfoCommand& command, const RankContext& ranks) {
   measure::Record record = workloads::run_info(ranks.session, ranks.account, ranks.argv, command.threads);
   if (!ranks.session.is_master()) return base::ExitCode::done;
+  if (!command.mpirun.empty()) record.result.emplace_back("mpirun", command.mpirun);
   if (!command.start_command.empty()) record.result.emplace_back("start_command", command.start_command);
   command.output.write(record);
   if (!command.output.owns_stdout()) {
@@ -51,6 +54,8 @@ void add_info(CLI::App& program, Command& chosen) {
     chosen.check = [command] { command->output.check(); };
     chosen.before_mpi = [command] {
       if (comm::placement().launched) return;
+      const std::string why_not = launch::why_mpirun_differs();
+      command->mpirun = why_not.empty() ? launch::mpirun_here() : why_not;
       const std::uint64_t ranks = launch::ranks_for_all(command->threads);
       const auto words = launch::start_command_here({}, ranks, command->threads, {}, {"COMMAND"});
       command->start_command = fmt::format("{}", fmt::join(words, " "));

@@ -6,7 +6,7 @@
 #include <mutex>
 
 #include <echelon/base/error.hpp>
-#include <echelon/launch/outcome.hpp>
+#include <echelon/launch/rank_report.hpp>
 
 namespace echelon::cli {
 

@@ -14,8 +14,7 @@
 #include <echelon/comm/collectives.hpp>
 #include <echelon/comm/roster.hpp>
 #include <echelon/launch/launcher.hpp>
-#include <echelon/launch/outcome.hpp>
-#include <echelon/launch/start_report.hpp>
+#include <echelon/launch/rank_report.hpp>
 #include <echelon/measure/machine.hpp>
 
 #include "app.hpp"
@@ -124,6 +123,7 @@ int run_on_ranks(const Command& command, int argc, char** argv, workloads::Accou
   try {
     command.before_mpi();
     launch::tell_begun(comm::placement().rank);
+    comm::set_abort_word(launch::tell_abort);
     session.emplace(argc, argv);
   } catch (const std::exception& e) {
     tell(e.what());

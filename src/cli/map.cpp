@@ -13,8 +13,7 @@
 #include <echelon/base/number.hpp>
 #include <echelon/command/environment.hpp>
 #include <echelon/command/template.hpp>
-#include <echelon/launch/outcome.hpp>
-#include <echelon/launch/start_report.hpp>
+#include <echelon/launch/rank_report.hpp>
 #include <echelon/launch/starter.hpp>
 #include <echelon/map/run.hpp>
 #include <echelon/measure/machine.hpp>

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <echelon/comm/death.hpp>
+#include <echelon/base/death.hpp>
 
 #include "liveness_channel.hpp"
 
@@ -26,7 +26,7 @@ std::array<struct sigaction, reported.size()> before{};
 void report(int signal) noexcept {
   const int socket = report_socket.load();
   if (socket >= 0 && getpid() == reporting_process) {
-    const Frame frame{.kind = Frame::Kind::gave_up, .content = {encode({Death::How::signal, signal}), 0}};
+    const Frame frame{.kind = Frame::Kind::gave_up, .content = {base::encode({base::Death::How::signal, signal}), 0}};
     (void)send(socket, &frame, sizeof frame, MSG_DONTWAIT | MSG_NOSIGNAL);
   }
   for (std::size_t i = 0; i < reported.size(); ++i) {

@@ -67,10 +67,10 @@ Link::Link(const Session& session, std::function<std::uint64_t(std::uint64_t)> t
   }
 }
 
-Death Link::death(const LivenessMonitor::Lost& lost) {
+base::Death Link::death(const LivenessMonitor::Lost& lost) {
   using Cause = LivenessMonitor::Lost::Cause;
   switch (lost.cause) {
-    case Cause::gave_up: return decode_death(lost.code);
+    case Cause::gave_up: return base::decode_death(lost.code);
     case Cause::silent: return deaths_.silent(lost.rank);
     case Cause::closed: break;
   }

@@ -300,7 +300,10 @@ void Session::abort(base::ExitCode code, std::string_view why) const noexcept {
   std::fprintf(stderr, "echelon: rank %d on %s: %.*s\n", rank(), host.data(), static_cast<int>(why.size()), why.data());
   std::fflush(nullptr);
   // Alone there is no one to end, and MPI_Abort has much to say.
-  if (size() > 1) MPI_Abort(impl_->world, static_cast<int>(code));
+  if (size() > 1) {
+    tell_abort(static_cast<int>(code), true);
+    PMPI_Abort(impl_->world, static_cast<int>(code));
+  }
   std::_Exit(static_cast<int>(code));
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <set>
 #include <utility>
@@ -73,6 +74,37 @@ std::string LeftBehind::finish() {
   }
   return fmt::format("echelon: ended {} that the run had left behind: {}\n",
                      ended_.size() == 1 ? "a process" : fmt::format("{} processes", ended_.size()), list);
+}
+
+void end_descendants(const std::vector<pid_t>& spared) {
+  constexpr int tries = 500;  // of 10 ms: what is stuck in the kernel does not end
+  for (int i = 0; i < tries; ++i) {
+    const std::vector<pid_t> living = base::descendants(spared);
+    if (living.empty()) return;
+    for (const pid_t process : living) kill(process, SIGKILL);
+    while (waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+    poll(nullptr, 0, 10);
+  }
+}
+
+std::filesystem::path files_of_mpirun(pid_t mpirun) {
+  const std::string folder = fmt::format("/pid.{}", mpirun);
+  std::ifstream maps{fmt::format("/proc/{}/maps", mpirun)};
+  for (std::string line; std::getline(maps, line);) {
+    const std::size_t begin = line.find('/');
+    const std::size_t end = line.find(folder + '/');
+    if (end == std::string::npos || line.find("/ompi.") >= end) continue;
+    return line.substr(begin, end + folder.size() - begin);
+  }
+  return {};
+}
+
+void remove_files_of_mpirun(const std::filesystem::path& folder) {
+  std::error_code ignored;
+  if (folder.empty()) return;
+  std::filesystem::remove_all(folder, ignored);
+  std::filesystem::remove(folder.parent_path(), ignored);  // where no other run's are in it
 }
 
 }  // namespace echelon::launch

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
@@ -30,5 +31,14 @@ class LeftBehind {
   std::map<pid_t, std::string> ended_;
   std::optional<std::chrono::steady_clock::time_point> alone_since_;  // no rank is there any more
 };
+
+/// Kills the living descendants of this process, but for `spared` and theirs, and waits a few seconds for their end.
+/// This process is a subreaper (PR_SET_CHILD_SUBREAPER): it is given the children of what ended before them.
+void end_descendants(const std::vector<pid_t>& spared);
+
+/// Where an mpirun keeps its files, which it takes away unless it is killed: some of them it has mapped. Empty if that
+/// is not known.
+[[nodiscard]] std::filesystem::path files_of_mpirun(pid_t mpirun);
+void remove_files_of_mpirun(const std::filesystem::path& folder);
 
 }  // namespace echelon::launch

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <cstdint>
 #include <string_view>
 
 #include <fcntl.h>
@@ -11,11 +11,19 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <echelon/base/local_socket.hpp>
+
 namespace echelon::launch {
 namespace {
 
 constexpr std::size_t handed_over = 3;  // and the files
-using Control = std::array<char, CMSG_SPACE((handed_over + most_given_files) * sizeof(int))>;
+static_assert(handed_over + most_given_files <= base::most_descriptors);
+
+/// Comes with the descriptors; the files' names come after it, each ended by a NUL.
+struct Handover {
+  std::uint32_t files;
+  std::uint32_t names_bytes;
+};
 
 bool set_address(sockaddr_un& address, std::string_view path) {
   if (path.empty() || path.size() >= sizeof(address.sun_path)) return false;
@@ -25,10 +33,6 @@ bool set_address(sockaddr_un& address, std::string_view path) {
 }
 
 int new_socket() { return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0); }
-
-void close_all(const std::array<int, handed_over>& descriptors) {
-  for (const int descriptor : descriptors) close(descriptor);
-}
 
 }  // namespace
 
@@ -57,34 +61,16 @@ void Line::hand_over(const std::array<int, handed_over>& descriptors, const std:
   if (rank_0_ < 0) return;
   close(listener_);
   listener_ = -1;
-  // What is closed here is closed there: reading, or writing, fails.
-  std::array<int, handed_over> given{};
-  for (std::size_t i = 0; i < handed_over; ++i) {
-    given[i] = fcntl(descriptors[i], F_DUPFD_CLOEXEC, 0);
-    if (given[i] < 0) given[i] = open("/dev/null", (i == 0 ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
-  }
-  // The files' names, each ended by a NUL, after a byte that is there without any.
-  std::string names(1, '\0');
-  std::vector<int> all(given.begin(), given.end());
+  std::vector<int> all(descriptors.begin(), descriptors.end());
+  std::string names;
   for (const GivenFile& file : files) {
     names += file.name;
     names += '\0';
     all.push_back(file.descriptor);
   }
-  iovec data{names.data(), names.size()};
-  alignas(cmsghdr) Control control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = CMSG_SPACE(all.size() * sizeof(int));
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(all.size() * sizeof(int));
-  std::memcpy(CMSG_DATA(header), all.data(), all.size() * sizeof(int));
-  const bool sent = sendmsg(rank_0_, &message, MSG_NOSIGNAL) == static_cast<ssize_t>(names.size());
-  close_all(given);
+  const Handover head{static_cast<std::uint32_t>(files.size()), static_cast<std::uint32_t>(names.size())};
+  const bool sent =
+      base::send_all(rank_0_, &head, sizeof(head), all) && base::send_all(rank_0_, names.data(), names.size());
   if (sent) return;
   close(rank_0_);
   rank_0_ = -1;
@@ -106,28 +92,18 @@ int connect_line(const char* path, std::array<int, handed_over>& descriptors, st
   if (path == nullptr || !set_address(address, path)) return -1;
   const int line = new_socket();
   if (line < 0) return -1;
-  std::array<char, 1 << 14> names{};
-  iovec data{names.data(), names.size()};
-  alignas(cmsghdr) Control control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
   setsockopt(line, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-  if (connect(line, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
-    ssize_t size = 0;
-    while ((size = recvmsg(line, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR) {
-    }
-    const cmsghdr* header = CMSG_FIRSTHDR(&message);
-    if (size >= 1 && header != nullptr && header->cmsg_type == SCM_RIGHTS &&
-        header->cmsg_len >= CMSG_LEN(sizeof(descriptors))) {
-      std::vector<int> all((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-      std::memcpy(all.data(), CMSG_DATA(header), all.size() * sizeof(int));
+  std::vector<int> all(handed_over + most_given_files, -1);
+  Handover head{};
+  std::string names;
+  if (connect(line, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 &&
+      base::receive_all(line, &head, sizeof(head), all)) {
+    names.resize(head.names_bytes);
+    if (base::receive_all(line, names.data(), names.size())) {
       std::copy_n(all.begin(), handed_over, descriptors.begin());
-      const char* name = names.data() + 1;
-      for (std::size_t i = handed_over; i < all.size(); ++i) {
-        files.push_back({name, all[i]});
+      const char* name = names.c_str();
+      for (std::size_t i = 0; i < head.files; ++i) {
+        files.push_back({name, all[handed_over + i]});
         name += files.back().name.size() + 1;
       }
       return line;

@@ -12,23 +12,26 @@
 
 #include <echelon/base/sockets.hpp>
 
-#include "watch_words.hpp"
+#include "watch_place.hpp"
 
 namespace echelon::launch {
 namespace {
 
 /// Connections that are none of a rank's; more are closed at once.
 constexpr std::size_t most_strangers = 64;
-constexpr std::size_t longest_line = 128;
+constexpr std::size_t longest_told = longest_reason + 512;
 
 }  // namespace
 
 RankWatch::RankWatch(int ranks, std::string token, bool within_host)
-    : token_{std::move(token)}, ranks_(static_cast<std::size_t>(ranks)), events_{epoll_create1(EPOLL_CLOEXEC)} {
+    : token_{std::move(token)},
+      ranks_(static_cast<std::size_t>(ranks)),
+      own_loopback_{base::loopback_name()},
+      events_{epoll_create1(EPOLL_CLOEXEC)} {
   try {
     listener_ = within_host ? base::listen_within_host() : base::listen_everywhere();
     if (!watch(listener_.get())) base::throw_errno("epoll_ctl");
-    WatchPlace place{.port = base::port_of(listener_), .host = base::loopback_name(), .addresses = {}};
+    WatchPlace place{.port = base::port_of(listener_), .host = own_loopback_, .addresses = {}};
     if (!within_host) place.addresses = base::own_addresses();
     place_ = place.text();
   } catch (const std::system_error&) {
@@ -81,36 +84,64 @@ void RankWatch::accept_all() {
 
 /// False: the connection is at its end.
 bool RankWatch::read(Connection& connection) {
-  std::array<char, longest_line> buffer{};
+  std::array<char, 4096> buffer{};
   ssize_t size = 0;
   while ((size = recv(connection.socket.get(), buffer.data(), buffer.size(), 0)) > 0) {
     connection.unread.append(buffer.data(), static_cast<std::size_t>(size));
     for (std::size_t end = 0; (end = connection.unread.find('\n')) != std::string::npos;) {
-      if (!take(connection, connection.unread.substr(0, end + 1))) return false;
+      if (!take(connection, connection.unread.substr(0, end))) return false;
       connection.unread.erase(0, end + 1);
     }
-    if (connection.unread.size() > longest_line) return false;
+    if (connection.unread.size() > longest_told) return false;
   }
   return size < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
 }
 
 /// False: this is not how a rank talks.
 bool RankWatch::take(Connection& connection, const std::string& line) {
-  if (connection.rank >= 0) {
-    have_started_ = have_started_ || (connection.rank == 0 && line == started_line);
-    if (line == exits_line) ranks_[static_cast<std::size_t>(connection.rank)].exits = true;
-    return true;
+  if (connection.rank < 0) return begin(connection, line);
+  std::istringstream words{line};
+  std::string word;
+  int number = 0;
+  words >> word;
+  if (word == word::started) {
+    have_started_ = have_started_ || connection.rank == 0;
+  } else if (word == word::outcome && words >> number) {
+    outcome_ = number;
+  } else if (word == word::exits && words >> number) {
+    ranks_[static_cast<std::size_t>(connection.rank)].exits = number;
+  } else if (word == word::reason) {
+    std::string text = line.substr(std::min(line.size(), word.size() + 1));
+    std::ranges::replace(text, line_break, '\n');
+    reasons_.push_back(std::move(text));
+  } else if (word == word::aborts && words >> number && !abort_) {
+    bool is_explained = false;
+    words >> is_explained;
+    abort_ = {connection.rank, number, is_explained};
+  } else if (word == word::out_of_reach) {
+    is_out_of_reach_ = true;
   }
-  if (!line.starts_with(begun_word)) return false;
-  std::istringstream words{line.substr(begun_word.size())};
+  return true;
+}
+
+bool RankWatch::begin(Connection& connection, const std::string& line) {
+  std::istringstream words{line};
+  std::string word;
   std::string token;
+  std::string host;
+  std::string loopback;
   int rank = -1;
   pid_t process = 0;
-  words >> token >> rank >> process;
-  if (!words || token != token_ || rank < 0 || static_cast<std::size_t>(rank) >= ranks_.size()) return false;
+  words >> word >> token >> rank >> process >> host >> std::ws;
+  std::getline(words, loopback);
+  if (word != word::begun || token != token_ || rank < 0 || static_cast<std::size_t>(rank) >= ranks_.size()) {
+    return false;
+  }
   Rank& known = ranks_[static_cast<std::size_t>(rank)];
-  if (known.process != 0) return false;
+  if (known.process != 0 || process <= 0 || host.empty()) return false;
   known.process = process;
+  known.host = host;
+  if (loopback == own_loopback_) deaths_.watch(rank, process);
   connection.rank = rank;
   return true;
 }
@@ -121,8 +152,10 @@ bool RankWatch::killed_at_start() const noexcept {
 
 void RankWatch::end(const Connection& connection) {
   if (connection.rank < 0) return;
-  ranks_[static_cast<std::size_t>(connection.rank)].has_ended = true;
+  Rank& rank = ranks_[static_cast<std::size_t>(connection.rank)];
+  rank.has_ended = true;
   if (!have_started_) ended_at_start_.push_back(connection.rank);
+  if (!rank.exits && !first_killed_) first_killed_ = connection.rank;
 }
 
 }  // namespace echelon::launch

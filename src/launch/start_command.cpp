@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <initializer_list>
+#include <array>
 
 #include <fmt/format.h>
 
@@ -56,59 +56,120 @@ bool has_too_few_slots(const LaunchPlan& plan) {
   return plan.ranks > slots;
 }
 
-Words mpirun_command(const LaunchPlan& plan, const Words& program) {
-  Words command{"mpirun", "-n", std::to_string(plan.ranks)};
-  const auto add = [&](std::initializer_list<std::string> words) { command.insert(command.end(), words); };
-  if (!plan.in_allocation) {
-    // All ranks are here: as many slots as ranks, no need for ssh, and shared memory between them. Open MPI would look
-    // for networks first, which takes longer than all the rest of a start (0.41 s against 0.17 s).
-    add({"--host", "localhost:" + std::to_string(plan.ranks), "--mca", "plm", "isolated"});
-    if (!plan.user_chose_transport) add({"--mca", "pml", "ob1", "--mca", "btl", "self,vader"});
-  } else {
-    for (const std::string& variable : plan.variables) add({"-x", variable});
-    if (plan.stops_by_itself) add({"-x", starter_variable, "-x", base::user_variables});
-    if (has_too_few_slots(plan)) add({"--oversubscribe"});
+/// What Echelon may want of a launcher, and how each says it.
+enum class Want {
+  start,          ///< so many ranks; with srun: with all of the environment, which sbatch --export=NONE would keep
+                  ///< from steps, and a rank that is killed ends the step, which otherwise waits for it
+  all_here,       ///< as many slots as ranks, and no need for ssh
+  shared_memory,  ///< alone: Open MPI would look for networks first, which takes longer than all the rest of a
+                  ///< start (4.1: 0.41 s against 0.17 s), and version 5 complains of what it finds
+  variable,       ///< goes to ranks of other nodes too
+  more_than_slots,
+  outlive_ranks,
+  free,        ///< not bound to CPUs
+  take_turns,  ///< there are more threads than CPUs
+  bound_to_cores,
+  bound_to_hwthreads,
+  within_step,  ///< else srun waits for the end of the step that it is called from
+  nodes,
+};
+struct Flags {
+  Want want;
+  const char* open_mpi_4;
+  const char* open_mpi_5;
+  const char* srun;
+};
+constexpr std::array flags{
+    Flags{Want::start, "mpirun -n {ranks}", "mpirun -n {ranks}",
+          "srun --mpi=pmix --ntasks={ranks} --cpus-per-task={threads} --export=ALL --kill-on-bad-exit=1 "
+          "--quit-on-interrupt"},
+    Flags{Want::all_here, "--host localhost:{ranks} --mca plm isolated", "--host localhost:{ranks} --prtemca plm ssh",
+          ""},
+    Flags{Want::shared_memory, "--mca pml ob1 --mca btl self,vader", "--mca pml ob1 --mca btl self,sm", ""},
+    Flags{Want::variable, "-x {variable}", "-x {variable}", ""},
+    Flags{Want::more_than_slots, "--oversubscribe", "--oversubscribe", "--overcommit"},
+    Flags{Want::outlive_ranks, "--enable-recovery", "--enable-recovery", ""},
+    Flags{Want::free, "--bind-to none", "--bind-to none", "--cpu-bind=none"},
+    Flags{Want::take_turns, "--mca mpi_yield_when_idle 1", "--mca mpi_yield_when_idle 1", ""},
+    Flags{Want::bound_to_cores, "--map-by slot:PE={threads} --bind-to core",
+          "--map-by slot:PE={threads} --bind-to core", "--distribution=block,Pack --cpu-bind=cores"},
+    Flags{Want::bound_to_hwthreads, "--use-hwthread-cpus --map-by slot:PE={threads} --bind-to hwthread",
+          "--map-by slot:PE={threads}:HWTCPUS --bind-to hwthread", ""},
+    Flags{Want::within_step, "", "", "--overlap"},
+    Flags{Want::nodes, "", "", "--nodes={nodes}"},
+};
+
+/// A launcher's command, word by word.
+class CommandLine {
+ public:
+  CommandLine(const char* Flags::*launcher, const LaunchPlan& plan) : launcher_{launcher}, plan_{plan} {
+    add(Want::start);
   }
-  // Without its states mpirun would not say that a rank was lost, nor wait less long for what never comes.
-  if (plan.outlives_ranks) add({"--enable-recovery", "--mca", "state_base_verbose", "1"});
+
+  void add(Want want, std::string_view variable = {}) {
+    const auto found = std::ranges::find(flags, want, &Flags::want);
+    for (std::string& word : template_words((*found).*launcher_)) {
+      replace_all(word, "{ranks}", std::to_string(plan_.ranks));
+      replace_all(word, "{threads}", std::to_string(plan_.threads));
+      replace_all(word, "{variable}", std::string{variable});
+      if (plan_.slurm) {
+        replace_all(word, "{nodes}", std::to_string(plan_.slurm->nodes_for(plan_.ranks, plan_.threads)));
+      }
+      words_.push_back(std::move(word));
+    }
+  }
+  [[nodiscard]] Words with(const Words& program) && {
+    words_.insert(words_.end(), program.begin(), program.end());
+    return std::move(words_);
+  }
+
+ private:
+  const char* Flags::*launcher_;
+  const LaunchPlan& plan_;
+  Words words_;
+};
+
+Words mpirun_command(const LaunchPlan& plan, const Words& program) {
+  CommandLine command{plan.open_mpi_major < 5 ? &Flags::open_mpi_4 : &Flags::open_mpi_5, plan};
+  if (!plan.in_allocation) {
+    command.add(Want::all_here);
+    if (!plan.user_chose_transport) command.add(Want::shared_memory);
+  } else {
+    for (const std::string& variable : plan.variables) command.add(Want::variable, variable);
+    if (plan.stops_by_itself) {
+      for (const char* const variable : {starter_variable, base::user_variables}) command.add(Want::variable, variable);
+    }
+    if (has_too_few_slots(plan)) command.add(Want::more_than_slots);
+  }
+  if (plan.outlives_ranks) command.add(Want::outlive_ranks);
   const std::uint64_t threads = plan.ranks * plan.threads;
   const bool take_turns = plan.in_allocation ? is_oversubscribed(plan) : threads > plan.usable_cpus;
-  const std::string map = "slot:PE=" + std::to_string(plan.threads);
   // mpirun binds without regard to the CPUs that it was confined to, so there the ranks inherit these instead.
   // So would, within a step, ranks that have no slots: mpirun puts them where CPUs may be too few, and ends.
   const bool are_crowded = plan.in_step && has_too_few_slots(plan);
   const bool bindable = !take_turns && !are_crowded && (plan.in_allocation || plan.all_cpus_of_machine);
   if (!bindable || (!plan.bind && !plan.in_allocation)) {
-    add({"--bind-to", "none"});
-    if (take_turns) add({"--mca", "mpi_yield_when_idle", "1"});
+    command.add(Want::free);
+    if (take_turns) command.add(Want::take_turns);
   } else if (plan.in_allocation || threads <= plan.usable_cores) {
-    add({"--map-by", map, "--bind-to", "core"});
+    command.add(Want::bound_to_cores);
   } else {
-    add({"--use-hwthread-cpus", "--map-by", map, "--bind-to", "hwthread"});
+    command.add(Want::bound_to_hwthreads);
   }
-  command.insert(command.end(), program.begin(), program.end());
-  return command;
+  return std::move(command).with(program);
 }
 
-/// With all of the environment, which sbatch --export=NONE would keep from steps; a rank that is killed ends the step,
-/// which otherwise waits for it.
 Words srun_command(const LaunchPlan& plan, const Words& program) {
-  Words command{"srun",
-                "--mpi=pmix",
-                fmt::format("--ntasks={}", plan.ranks),
-                fmt::format("--cpus-per-task={}", plan.threads),
-                "--export=ALL",
-                "--kill-on-bad-exit=1",
-                "--quit-on-interrupt"};
-  if (plan.in_step) command.push_back("--overlap");  // else it waits for its own end
+  CommandLine command{&Flags::srun, plan};
+  if (plan.in_step) command.add(Want::within_step);
   if (is_oversubscribed(plan)) {
-    command.insert(command.end(), {"--overcommit", "--cpu-bind=none"});
+    command.add(Want::more_than_slots);
+    command.add(Want::free);
   } else {
-    if (plan.slurm) command.push_back(fmt::format("--nodes={}", plan.slurm->nodes_for(plan.ranks, plan.threads)));
-    command.insert(command.end(), {"--distribution=block,Pack", "--cpu-bind=cores"});
+    if (plan.slurm) command.add(Want::nodes);
+    command.add(Want::bound_to_cores);
   }
-  command.insert(command.end(), program.begin(), program.end());
-  return command;
+  return std::move(command).with(program);
 }
 
 Words custom_command(const Words& words, const LaunchPlan& plan, const Words& program) {

@@ -18,7 +18,22 @@ void StartWatch::look(pid_t launcher) {
     std::ranges::sort(lost_);
   } else if (has_children_) {
     look_for_unborn(launcher);
+  } else {
+    look_for_missing();
   }
+}
+
+/// Rank 0 has to be there: it would say that the start is over, if the others only cannot connect.
+void StartWatch::look_for_missing() {
+  std::vector<int> missing;
+  for (std::size_t rank = 0; rank < ranks_.ranks().size(); ++rank) {
+    if (ranks_.ranks()[rank].process == 0) missing.push_back(static_cast<int>(rank));
+  }
+  const std::size_t begun = ranks_.ranks().size() - missing.size();
+  if (begun > begun_) last_begin_ = Clock::now();
+  begun_ = begun;
+  if (missing.empty() || missing.front() == 0 || Clock::now() - last_begin_ < longest_gap_) return;
+  lost_ = missing;
 }
 
 /// A rank that has neither begun nor is among the launcher's children has died, unless the launcher has yet to start

@@ -5,7 +5,7 @@
 
 #include <unistd.h>
 
-#include <echelon/launch/outcome.hpp>
+#include <echelon/launch/rank_report.hpp>
 #include <echelon/launch/starter.hpp>
 
 #include "line.hpp"

@@ -6,7 +6,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <echelon/launch/outcome.hpp>
+#include <echelon/launch/rank_report.hpp>
 #include <echelon/launch/starter.hpp>
 #include <echelon/launch/stop_requests.hpp>
 

@@ -335,7 +335,7 @@ void Master::give_up(const farm::GiveUp& gone) {
   farm_.consumed(job_, 1);
 }
 
-void Master::lose(int rank, const comm::Death& death) {
+void Master::lose(int rank, const base::Death& death) {
   // What of it has not come whole is done again.
   if (!arrived_.empty() && arrived_.front().worker == rank) fetching_.reset();
   std::erase_if(arrived_, [&](const Arrived& arrived) { return arrived.worker == rank; });
@@ -343,9 +343,9 @@ void Master::lose(int rank, const comm::Death& death) {
   farm_.lost(rank);
   link_.lose(rank);
   lost_.push_back(fmt::format("rank {} on {}", rank, link_.hosts()[static_cast<std::size_t>(rank)]));
-  deaths_.push_back(fmt::format("{} {}", lost_.back(), comm::describe(death)));
+  deaths_.push_back(fmt::format("{} {}", lost_.back(), base::describe(death)));
   std::string what = deaths_.back() + "; ";
-  const bool is_there = death.how == comm::Death::How::silent || death.how == comm::Death::How::stopped;
+  const bool is_there = death.how == base::Death::How::silent || death.how == base::Death::How::stopped;
   const comm::Placement place = comm::placement();
   if (place.launcher == "mpirun" && !place.outlives_ranks && !is_there) {
     what += "mpirun ends the job with it. Start it by -n RANKS, or mpirun --enable-recovery, and the others go on";

@@ -106,7 +106,7 @@ class Master {
   void end_fetching(Arrived& arrived);
   void finish(Arrived& arrived);
   void give_up(const farm::GiveUp& gone);
-  void lose(int rank, const comm::Death& death);
+  void lose(int rank, const base::Death& death);
   void stop(Stopping how, const std::string& why);
   void look_at_halt();
   [[nodiscard]] farm::Ending ending(const Arrived& arrived) const;

@@ -480,7 +480,7 @@ struct Crew::Impl {
     }
     const auto& lost = std::get<comm::LivenessMonitor::Lost>(news);
     if (lost.cause == comm::LivenessMonitor::Lost::Cause::gave_up && master.is_live(lost.rank)) {
-      if (const auto death = comm::decode_death(lost.code); death.how == comm::Death::How::status) {
+      if (const auto death = base::decode_death(lost.code); death.how == base::Death::How::status) {
         return take_exit(lost.rank, death.number);
       }
     }
@@ -510,7 +510,7 @@ struct Crew::Impl {
     std::fwrite(line.data(), 1, line.size(), stderr);
   }
 
-  void lose(int rank, const comm::Death& death) {
+  void lose(int rank, const base::Death& death) {
     // Where a rank has said why it ends, so does the run, and no more is said.
     if (const auto* roster = comm::Roster::known(session); roster != nullptr && roster->end()) {
       throw roster->error(rank, "the run ends with it");
@@ -520,9 +520,9 @@ struct Crew::Impl {
     master.lost(rank);
     link.lose(rank);
     Seen& of_rank = seen[static_cast<std::size_t>(rank)];
-    of_rank.death = comm::describe(death);
+    of_rank.death = base::describe(death);
     std::string line = fmt::format("echelon: rank {} on {} {}; ", rank, of_rank.host, of_rank.death);
-    const bool is_there = death.how == comm::Death::How::silent || death.how == comm::Death::How::stopped;
+    const bool is_there = death.how == base::Death::How::silent || death.how == base::Death::How::stopped;
     if (place.launcher == "mpirun" && !place.outlives_ranks && !is_there) {
       line += "mpirun ends the job with it. Start it by -n RANKS, or mpirun --enable-recovery, and the others go on";
     } else if (master.live_workers() == 0 && !here_works) {

@@ -44,7 +44,7 @@ Server::~Server() {
 }
 
 void Server::tell_exit(int status) {
-  if (!leaving_) link_.give_up(encode(comm::Death{comm::Death::How::status, status & 0xff}));
+  if (!leaving_) link_.give_up(base::encode(base::Death{base::Death::How::status, status & 0xff}));
 }
 
 void Server::serve(Until until) {

@@ -60,6 +60,7 @@ std::string info_table(const Record& record) {
   line("MPI", fmt::format("{}, launcher: {}", context.mpi, context.launcher));
   line("Echelon", fmt::format("{} ({}{}), {} build, {}", context.version, context.commit,
                               context.dirty ? ", changed" : "", context.build_type, context.compiler));
+  if (const auto* mpirun = measure::find<std::string>(machine, "mpirun")) line("mpirun on PATH", *mpirun);
   if (const auto* command = measure::find<std::string>(machine, "start_command")) line("-n starts ranks by", *command);
   if (context.slurm) {
     for (const auto& [name, value] : *context.slurm) line(name, value);

@@ -2,19 +2,17 @@
 
 #include <algorithm>
 
-#include <echelon/launch/chatter_filter.hpp>
-#include <echelon/launch/srun_filter.hpp>
+#include <echelon/launch/chatter.hpp>
 
 #include "files.hpp"
 
 namespace echelon::study {
 namespace {
 
-template <typename Filter>
-std::string filtered(const std::string& text) {
-  Filter filter;
-  std::string left = filter.feed(text);
-  return left + filter.finish();
+std::string without_chatter(const std::string& text) {
+  launch::Chatter chatter;
+  std::string left = chatter.feed(text);
+  return left + chatter.finish();
 }
 
 /// Without mpirun's lines of dashes and without empty ones.
@@ -50,8 +48,7 @@ std::string tail(std::string text) {
 std::string last_words(const std::string& err_file) {
   constexpr std::size_t read_bytes = 65536;
   const std::string all = read_tail(err_file, read_bytes);
-  const std::string own = filtered<launch::SrunFilter>(filtered<launch::ChatterFilter>(all));
-  const std::string words = tail(without_rules(own));
+  const std::string words = tail(without_rules(without_chatter(all)));
   return words.empty() ? tail(without_rules(all)) : words;
 }
 

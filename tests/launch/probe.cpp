@@ -24,8 +24,7 @@
 
 #include <echelon/base/launcher_variables.hpp>
 #include <echelon/launch/launcher.hpp>
-#include <echelon/launch/outcome.hpp>
-#include <echelon/launch/start_report.hpp>
+#include <echelon/launch/rank_report.hpp>
 #include <echelon/launch/starter.hpp>
 
 namespace {
@@ -150,6 +149,7 @@ int run_as_rank(int argc, char** argv) {
   const int number = argc > 3 ? std::atoi(argv[3]) : 0;
   if (mode == "early" && std::atoi(std::getenv("OMPI_COMM_WORLD_RANK")) == number) return 3;
   if (mode == "without-mpi") {
+    echelon::launch::tell_begun(std::atoi(std::getenv("OMPI_COMM_WORLD_RANK")));
     if (std::atoi(std::getenv("OMPI_COMM_WORLD_RANK")) == 0) echelon::launch::tell_outcome(number);
     return 0;
   }
@@ -218,6 +218,7 @@ int run_as_rank(int argc, char** argv) {
     }
     code = 3;
   } else if (mode == "abort") {
+    if (rank == number) echelon::launch::tell_abort(3, false);
     if (rank == number) MPI_Abort(MPI_COMM_WORLD, 3);
     stay();
   } else if (mode == "wind-up") {

@@ -63,6 +63,16 @@ TEST(mpirun_command, confined_ranks_inherit_their_cpus) {
             "mpi_yield_when_idle 1 prog --points 1e9");
 }
 
+TEST(mpirun_command, open_mpi_5_has_other_words) {
+  EXPECT_EQ(command({.ranks = 4, .outlives_ranks = true, .usable_cpus = 2, .usable_cores = 2, .open_mpi_major = 5}),
+            "mpirun -n 4 --host localhost:4 --prtemca plm ssh --mca pml ob1 --mca btl self,sm --enable-recovery "
+            "--bind-to none --mca mpi_yield_when_idle 1 prog --points 1e9");
+  EXPECT_EQ(
+      command({.ranks = 4, .usable_cpus = 4, .usable_cores = 2, .open_mpi_major = 5}),
+      "mpirun -n 4 --host localhost:4 --prtemca plm ssh --mca pml ob1 --mca btl self,sm --map-by slot:PE=1:HWTCPUS "
+      "--bind-to hwthread prog --points 1e9");
+}
+
 TEST(mpirun_command, users_transport_is_left_alone) {
   EXPECT_EQ(command({.ranks = 2, .usable_cpus = 4, .usable_cores = 4, .user_chose_transport = true}),
             "mpirun -n 2 --host localhost:2 --mca plm isolated --map-by slot:PE=1 --bind-to core prog --points 1e9");
@@ -88,10 +98,9 @@ TEST(mpirun_command, other_programs_variables_go_to_other_nodes) {
 TEST(mpirun_command, job_that_outlives_ranks_is_watched) {
   EXPECT_EQ(command({.ranks = 2, .outlives_ranks = true, .usable_cpus = 4, .usable_cores = 4}),
             "mpirun -n 2 --host localhost:2 --mca plm isolated --mca pml ob1 --mca btl self,vader --enable-recovery "
-            "--mca state_base_verbose 1 --map-by slot:PE=1 --bind-to core prog --points 1e9");
+            "--map-by slot:PE=1 --bind-to core prog --points 1e9");
   EXPECT_EQ(command({.ranks = 64, .outlives_ranks = true, .in_allocation = true}),
-            "mpirun -n 64 -x ECHELON_LAUNCHED -x ECHELON_WATCH -x OMP_WAIT_POLICY --enable-recovery --mca "
-            "state_base_verbose 1 --map-by "
+            "mpirun -n 64 -x ECHELON_LAUNCHED -x ECHELON_WATCH -x OMP_WAIT_POLICY --enable-recovery --map-by "
             "slot:PE=1 --bind-to core prog --points 1e9");
 }
 

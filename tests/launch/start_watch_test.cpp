@@ -17,12 +17,11 @@
 
 #include <echelon/base/processes.hpp>
 #include <echelon/base/sockets.hpp>
-#include <echelon/launch/outcome.hpp>
-#include <echelon/launch/start_report.hpp>
+#include <echelon/launch/rank_report.hpp>
 
 #include "launch/caretaker.hpp"
 #include "launch/rank_watch.hpp"
-#include "launch/watch_words.hpp"
+#include "launch/watch_place.hpp"
 #include "support/run_program.hpp"
 
 namespace echelon::launch {
@@ -131,6 +130,34 @@ TEST_P(start_watch, who_exits_is_told_from_who_is_killed) {
   ASSERT_TRUE(see_ended(1));
   EXPECT_THAT(watch_.ended_at_start(), ElementsAre(1));
   EXPECT_FALSE(watch_.killed_at_start());
+  EXPECT_EQ(watch_.ranks()[1].exits, 3);
+  EXPECT_FALSE(watch_.first_killed());
+}
+
+TEST_P(start_watch, what_a_rank_tells_is_heard_though_it_is_killed_at_once) {
+  const std::string reason = "line 1\nline 2 " + std::string(10'000, 'x');
+  Child rank{[&] {
+    tell_begun(1);
+    tell_out_of_reach();
+    tell_outcome(3);
+    tell_outcome(75);
+    (void)tell_reason(reason);
+    tell_abort(7, true);
+    raise(SIGKILL);
+  }};
+  ASSERT_TRUE(see_ended(1));
+  EXPECT_EQ(watch_.outcome(), 75);
+  EXPECT_THAT(watch_.reasons(), ElementsAre(reason));
+  EXPECT_TRUE(watch_.is_out_of_reach());
+  ASSERT_TRUE(watch_.abort());
+  EXPECT_EQ(watch_.abort()->rank, 1);
+  EXPECT_EQ(watch_.abort()->status, 7);
+  EXPECT_TRUE(watch_.abort()->is_explained);
+  EXPECT_EQ(watch_.first_killed(), 1);
+}
+
+TEST_P(start_watch, reason_that_nobody_takes_is_the_callers_to_print) {
+  EXPECT_FALSE(tell_reason("this process is no rank"));
 }
 
 // As the helper process that runs commands, and what tasks leave behind.
@@ -176,8 +203,8 @@ TEST_P(start_watch, nobody_else_is_taken_for_a_rank) {
   const auto place = WatchPlace::parse(watch_.place());
   ASSERT_TRUE(place);
   std::vector<base::Descriptor> strangers;
-  for (const std::string text : {"", "\n", "begun x 1 2\n", "begun 0123456789abcdef0123456789abcdef 4 2\n",
-                                 "begun 0123456789abcdef0123456789abcdef -1 2\n", "started\n"}) {
+  for (const std::string text : {"", "\n", "begun x 1 2\n", "begun 0123456789abcdef0123456789abcdef 4 2 h 1\n",
+                                 "begun 0123456789abcdef0123456789abcdef -1 2 h 1\n", "started\n", "outcome 3\n"}) {
     strangers.push_back(base::start_connecting(base::loopback(), place->port));
     ASSERT_TRUE(strangers.back().is_open());
     pollfd one{strangers.back().get(), POLLOUT, 0};
@@ -189,6 +216,7 @@ TEST_P(start_watch, nobody_else_is_taken_for_a_rank) {
   const Child rank{[] { tell_begun(3); }};
   ASSERT_TRUE(see_begun(3));
   EXPECT_FALSE(watch_.have_started());
+  EXPECT_FALSE(watch_.outcome());
   for (const int other : {0, 1, 2}) EXPECT_EQ(watch_.ranks()[static_cast<std::size_t>(other)].process, 0);
 }
 
@@ -247,6 +275,18 @@ TEST_F(start, rank_that_dies_before_it_begins_is_seen_by_its_launcher) {
   for (const auto& rank : watch_.ranks()) {
     if (rank.process != 0) kill(rank.process, SIGKILL);
   }
+}
+
+TEST_F(start, rank_of_another_node_is_missed_once_the_others_have_long_begun) {
+  StartWatch looks{watch_, false, std::chrono::milliseconds{500}};
+  const Child second{[] { tell_begun(1); }};
+  ASSERT_TRUE(see_begun(1));
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{1};
+  while (std::chrono::steady_clock::now() < until) looks.look(getpid());
+  EXPECT_THAT(looks.lost(), IsEmpty()) << "without rank 0 nobody would say that the start is over";
+  const Child first{[] { tell_begun(0); }};
+  ASSERT_TRUE(see_begun(0));
+  EXPECT_THAT(lost(looks, getpid()), ElementsAre(2, 3));
 }
 
 TEST_F(start, launcher_that_has_more_to_start_is_waited_for) {

@@ -83,7 +83,8 @@ TEST_F(supervision, lost_rank_ends_a_run_that_does_not_outlive_it) {
 TEST_F(supervision, lost_master_ends_the_run_with_a_line) {
   const Outcome outcome = run(3, {"lose-master"});
   EXPECT_EQ(outcome.exit_code, 4) << outcome;
-  EXPECT_EQ(outcome.err, "echelon: the master (rank 0) was killed by a signal; the run is lost, start it again\n");
+  EXPECT_EQ(outcome.err,
+            "echelon: the master (rank 0) was killed by signal 9 (Killed); the run is lost, start it again\n");
 }
 
 TEST_F(supervision, master_that_tells_nothing_ends_the_run_with_a_line) {
@@ -133,7 +134,9 @@ TEST_F(supervision, abort_of_a_rank_ends_the_others) {
   for (const char* rank : {"0", "1"}) {
     const Outcome outcome = run(3, {"abort", rank});
     EXPECT_EQ(outcome.exit_code, 4) << outcome;
-    EXPECT_EQ(outcome.err, "");
+    EXPECT_THAT(outcome.err,
+                testing::MatchesRegex(std::string{"echelon: rank "} + rank +
+                                      " on [^ ]+ called MPI_Abort with 3; the run is lost, start it again\n"));
   }
 }
 
@@ -147,7 +150,7 @@ TEST_F(supervision, rank_that_never_comes_to_mpi_ends_the_run_with_a_line) {
 TEST_F(supervision, program_that_cannot_be_run_is_a_line) {
   const Outcome outcome = run(2, {"tell", "0"}, {{"PROBE_PROGRAM", "/nonexistent/program"}});
   EXPECT_EQ(outcome.exit_code, 4) << outcome;
-  EXPECT_THAT(outcome.err, testing::MatchesRegex("echelon: mpirun could not start /nonexistent/program as rank .*\n"));
+  EXPECT_THAT(outcome.err, testing::StrEq("echelon: cannot run /nonexistent/program: No such file or directory\n"));
 }
 
 TEST_F(supervision, outcome_wins_over_the_signal) {
@@ -218,6 +221,74 @@ TEST_F(supervision, input_is_rank_0s_where_asked_for) {
   EXPECT_EQ(run_program(command(2, {"input"}), with_input).out, "0 ");
 }
 
+/// mpirun as it is, one that says nothing, and one in another language: what Echelon says and does is the same.
+class any_language : public supervision {
+ protected:
+  any_language() {
+    folder_.write("silent/mpirun", "#!/bin/sh\nPATH=${PATH#*:}\nexec mpirun \"$@\" 2>/dev/null\n");
+    std::filesystem::permissions(folder_.path() / "silent/mpirun", std::filesystem::perms::owner_all);
+    // Open MPI takes its texts from files: lines that are neither comments nor titles are what it prints.
+    for (const char* const share : {"/usr/share/openmpi", "/usr/share/prte", "/usr/share/pmix"}) {
+      if (!std::filesystem::is_directory(share)) continue;
+      for (const auto& file : std::filesystem::directory_iterator{share}) {
+        if (file.path().extension() != ".txt") continue;
+        std::ifstream in{file.path()};
+        std::string text;
+        for (std::string line; std::getline(in, line);) {
+          text += line.empty() || line.front() == '#' || line.front() == '[' ? line : "Etwas ist geschehen.";
+          text += '\n';
+        }
+        folder_.write("foreign/" + file.path().filename().string(), text);
+      }
+    }
+  }
+
+  std::vector<Environment> speakers() const {
+    const std::string path = std::getenv("PATH");
+    const std::string silent = folder_.path() / "silent";
+    const std::string foreign = folder_.path() / "foreign";
+    return {{},
+            {{"PATH", silent + ":" + path}},
+            {{"OPAL_PKGDATADIR", foreign}, {"PRTE_PKGDATADIR", foreign}, {"PMIX_PKGDATADIR", foreign}}};
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(any_language, fault_has_the_same_line_and_status) {
+  struct Fault {
+    int ranks;
+    std::vector<std::string> mode;
+    Environment environment;
+    std::string line;
+  };
+  for (const Fault& fault : std::vector<Fault>{
+           {3, {"lose", "1"}, {{"PROBE_FRAGILE", "1"}}, "rank 1 on [^ ]+ was killed by signal 9 \\(Killed\\)"},
+           {3, {"lose-master"}, {}, "the master \\(rank 0\\) was killed by signal 9 \\(Killed\\)"},
+           {2, {"tell-nothing"}, {}, "the master \\(rank 0\\) ended without telling an outcome"},
+           {3, {"early", "1"}, {}, "rank 1 ended before MPI had started on all ranks"},
+           {3, {"abort", "0"}, {}, "rank 0 on [^ ]+ called MPI_Abort with 3"},
+           {3, {"abort", "2"}, {{"PROBE_FRAGILE", "1"}}, "rank 2 on [^ ]+ called MPI_Abort with 3"}}) {
+    for (Environment environment : speakers()) {
+      environment.insert(fault.environment.begin(), fault.environment.end());
+      const Outcome outcome = run(fault.ranks, fault.mode, environment);
+      EXPECT_EQ(outcome.exit_code, 4) << outcome;
+      const std::string last = outcome.err.substr(std::min(outcome.err.size(), outcome.err.find("echelon: ")));
+      EXPECT_THAT(last, testing::MatchesRegex("echelon: " + fault.line + "; the run is lost, start it again\n"))
+          << outcome;
+    }
+  }
+}
+
+TEST_F(any_language, outcome_is_the_masters) {
+  for (const Environment& environment : speakers()) {
+    EXPECT_EQ(run(2, {"tell", "3"}, environment).exit_code, 3);
+    const Outcome outcome = run(3, {"lose", "2"}, environment);
+    EXPECT_EQ(outcome.exit_code, 3) << outcome;
+    EXPECT_EQ(outcome.out, "the answer\n");
+  }
+}
+
 /// Nodes that are this machine by another name: what mpirun uses as ssh runs the command here, without the environment
 /// of the one who calls, as ssh does.
 class supervision_of_nodes : public supervision {
@@ -252,7 +323,8 @@ TEST_F(supervision_of_nodes, outcome_comes_from_another_node) {
 TEST_F(supervision_of_nodes, lost_master_on_another_node_ends_the_run_with_a_line) {
   const Outcome outcome = run_on("node.invalid slots=2\n", 2, {"lose-master"});
   EXPECT_EQ(outcome.exit_code, 4) << outcome;
-  EXPECT_EQ(outcome.err, "echelon: the master (rank 0) was killed by a signal; the run is lost, start it again\n");
+  EXPECT_EQ(outcome.err,
+            "echelon: the master (rank 0) was killed by signal 9 (Killed); the run is lost, start it again\n");
 }
 
 TEST_F(supervision_of_nodes, run_goes_on_without_a_lost_node) {

@@ -7,7 +7,7 @@
 namespace echelon::base {
 
 /// The most descriptors that travel together.
-inline constexpr std::size_t most_descriptors = 2;
+inline constexpr std::size_t most_descriptors = 250;  // Linux takes 253
 
 /// Sends all of it; false where the other end is gone. `descriptors` travel with the first byte.
 [[nodiscard]] bool send_all(int socket, const void* from, std::size_t size, std::span<const int> descriptors = {});

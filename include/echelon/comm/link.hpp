@@ -8,7 +8,7 @@
 #include <vector>
 
 #include <echelon/base/forked_child.hpp>
-#include <echelon/comm/death.hpp>
+#include <echelon/base/death.hpp>
 #include <echelon/comm/liveness.hpp>
 #include <echelon/comm/mailbox.hpp>
 #include <echelon/comm/session.hpp>
@@ -34,7 +34,7 @@ class Link {
   [[nodiscard]] bool has_news() const noexcept { return monitor_ && monitor_->has_news(); }
   [[nodiscard]] std::vector<LivenessMonitor::News> news() { return monitor_->news(); }
   /// How the rank died that was lost. May wait a moment for the kernel to tell.
-  [[nodiscard]] Death death(const LivenessMonitor::Lost& lost);
+  [[nodiscard]] base::Death death(const LivenessMonitor::Lost& lost);
   void request(int rank, std::uint64_t value) { monitor_->request(rank, value); }
   /// Nothing is sent to this rank any more, nothing heard from it, and where it still runs it ends itself.
   void lose(int rank);
@@ -53,7 +53,7 @@ class Link {
   std::optional<LivenessMonitor> monitor_;
   std::optional<LivenessBeacon> beacon_;
   Mailbox mailbox_;
-  DeathWatch deaths_;
+  base::DeathWatch deaths_;
   std::string host_;
   std::vector<std::string> hosts_;
 };

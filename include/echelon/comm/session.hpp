@@ -122,4 +122,10 @@ class Session {
   mutable std::list<std::pair<std::type_index, std::shared_ptr<void>>> kept_;  // a list: references stay
 };
 
+/// Called as a rank is about to call MPI_Abort, by the program or by abort(): a launcher that lets ranks be lost does
+/// not end the others then. `is_explained`: the rank has printed why.
+using AbortWord = void (*)(int code, bool is_explained) noexcept;
+void set_abort_word(AbortWord word) noexcept;
+void tell_abort(int code, bool is_explained) noexcept;
+
 }  // namespace echelon::comm

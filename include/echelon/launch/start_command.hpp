@@ -34,6 +34,7 @@ struct LaunchPlan {
   std::optional<measure::Allocation> slurm = {};
   bool in_step = false;               ///< of srun's, which holds CPUs that the ranks need
   bool user_chose_transport = false;  ///< OMPI_MCA_pml or OMPI_MCA_btl is set
+  int open_mpi_major = 4;             ///< version of mpirun
   /// In an allocation: what mpirun hands on to ranks of other nodes; those on its own have its whole environment.
   std::vector<std::string> variables{"ECHELON_LAUNCHED", "ECHELON_WATCH", "OMP_WAIT_POLICY"};
 };

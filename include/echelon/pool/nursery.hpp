@@ -32,7 +32,7 @@ struct OwnProcesses {
 };
 
 /// Why a task was given up after `crashes` of workers and processes of its own, in one line. `death`: how the last of
-/// the workers died, as comm::describe() says it; empty if that was another's.
+/// the workers died, as base::describe() says it; empty if that was another's.
 [[nodiscard]] std::string why_given_up(unsigned crashes, const OwnProcesses& own, std::string_view death,
                                        bool nobody_is_left);
 

@@ -1,6 +1,9 @@
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
+#include <climits>
 #include <cstdlib>
 #include <exception>
 
@@ -11,10 +14,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <echelon/launch/outcome.hpp>
-#include <echelon/launch/start_report.hpp>
+#include <echelon/launch/rank_report.hpp>
 
-#include "watch_words.hpp"
+#include "watch_place.hpp"
 
 namespace echelon::launch {
 namespace {
@@ -53,10 +55,31 @@ Descriptor connect_to(const WatchPlace& place) {
   return {};
 }
 
-void say(std::string_view line) {
-  // A line is far shorter than what a new connection takes at once.
-  while (connection >= 0 && send(connection, line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
-         errno == EINTR) {
+/// False if it could not be sent whole. Waits only for a starter that was stopped.
+bool send_whole(std::string_view line) noexcept {
+  constexpr int limit_ms = 5000;
+  while (connection >= 0 && !line.empty()) {
+    const ssize_t size = send(connection, line.data(), line.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (size >= 0) {
+      line.remove_prefix(static_cast<std::size_t>(size));
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      pollfd room{connection, POLLOUT, 0};
+      if (poll(&room, 1, limit_ms) <= 0) return false;
+    } else if (errno != EINTR) {
+      return false;
+    }
+  }
+  return line.empty();
+}
+
+template <typename... Values>
+bool say(std::string_view word, const Values&... values) noexcept {
+  try {
+    std::string line{word};
+    (line.append(fmt::format(" {}", values)), ...);
+    return send_whole(line + '\n');
+  } catch (const std::exception&) {
+    return false;  // no memory for a line
   }
 }
 
@@ -100,13 +123,33 @@ void tell_begun(int rank) noexcept {
     pthread_atfork(nullptr, nullptr, [] {
       if (connection >= 0) close(std::exchange(connection, -1));
     });
-    std::atexit([] { say(exits_line); });
-    say(fmt::format("{}{} {} {}\n", begun_word, token, rank, getpid()));
+    (void)on_exit([](int status, void*) { (void)say(word::exits, status & 0xff); }, nullptr);
+    std::array<char, HOST_NAME_MAX + 1> host{};
+    gethostname(host.data(), host.size() - 1);
+    (void)say(word::begun, token, rank, getpid(), host.data(), base::loopback_name());
   } catch (const std::exception&) {
     // Nobody watches over this rank's start then, which is no reason not to start.
   }
 }
 
-void tell_started() noexcept { say(started_line); }
+void tell_started() noexcept { (void)say(word::started); }
+
+void tell_outcome(int status) noexcept { (void)say(word::outcome, status & 0xff); }
+
+bool tell_reason(std::string_view why) noexcept {
+  try {
+    std::string text{why.substr(0, longest_reason)};
+    std::ranges::replace(text, '\n', line_break);
+    return say(word::reason, text);
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+void tell_abort(int status, bool is_explained) noexcept {
+  (void)say(word::aborts, status & 0xff, is_explained ? 1 : 0);
+}
+
+void tell_out_of_reach() noexcept { (void)say(word::out_of_reach); }
 
 }  // namespace echelon::launch

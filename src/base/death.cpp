@@ -12,10 +12,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <echelon/base/death.hpp>
 #include <echelon/base/processes.hpp>
-#include <echelon/comm/death.hpp>
 
-namespace echelon::comm {
+namespace echelon::base {
 namespace {
 
 /// The first version of the kernel's struct pidfd_info, which <linux/pidfd.h> has from 6.15 on.
@@ -89,7 +89,7 @@ Death decode_death(std::uint64_t code) {
 
 void DeathWatch::watch(int rank, pid_t process) {
   if (processes_.empty()) out_of_memory_kills_ = out_of_memory_kills();
-  processes_[rank] = {process, base::Descriptor{static_cast<int>(syscall(SYS_pidfd_open, process, 0))}};
+  processes_[rank] = {process, Descriptor{static_cast<int>(syscall(SYS_pidfd_open, process, 0))}};
 }
 
 Death DeathWatch::ended(int rank) {
@@ -122,4 +122,4 @@ Death DeathWatch::silent(int rank) const {
   return {state == 'T' || state == 't' ? Death::How::stopped : Death::How::silent, 0};
 }
 
-}  // namespace echelon::comm
+}  // namespace echelon::base

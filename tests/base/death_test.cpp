@@ -10,9 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <echelon/comm/death.hpp>
+#include <echelon/base/death.hpp>
 
-namespace echelon::comm {
+namespace echelon::base {
 namespace {
 
 /// From Linux 6.15 on.
@@ -116,4 +116,4 @@ TEST(death, is_told_in_words) {
 }
 
 }  // namespace
-}  // namespace echelon::comm
+}  // namespace echelon::base

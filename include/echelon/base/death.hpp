@@ -8,7 +8,7 @@
 
 #include <echelon/base/files.hpp>
 
-namespace echelon::comm {
+namespace echelon::base {
 
 /// How a rank ended, as far as others can know.
 struct Death {
@@ -28,7 +28,7 @@ struct Death {
 /// As in "was killed by signal 11 (Segmentation fault)", for a sentence that begins with the rank.
 [[nodiscard]] std::string describe(const Death& death);
 
-/// Deaths as a rank that dies tells them itself, over its liveness connection: LivenessMonitor::Lost::code.
+/// Deaths as a rank that dies tells them itself, as numbers.
 [[nodiscard]] std::uint64_t encode(const Death& death);
 [[nodiscard]] Death decode_death(std::uint64_t code);
 
@@ -46,10 +46,10 @@ class DeathWatch {
  private:
   struct Process {
     pid_t pid;
-    base::Descriptor pidfd;
+    Descriptor pidfd;
   };
   std::map<int, Process> processes_;  // by rank
   std::uint64_t out_of_memory_kills_ = 0;
 };
 
-}  // namespace echelon::comm
+}  // namespace echelon::base

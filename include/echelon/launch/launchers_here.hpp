@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+
+namespace echelon::launch {
+
+/// The Open MPI that Echelon was built with, as in "4.1.4"; empty if it was another MPI.
+[[nodiscard]] std::string built_with_open_mpi();
+
+/// What the mpirun on PATH is, as in "Open MPI 4.1.4", or its own first line if it is not Open MPI's. Empty without
+/// one. Asks it, once.
+[[nodiscard]] const std::string& mpirun_here();
+
+/// 0 if it is not Open MPI's, or there is none.
+[[nodiscard]] int mpirun_major();
+
+/// Why ranks of Echelon's cannot be started by the mpirun on PATH: it belongs to another MPI, or to another series of
+/// Open MPI. Empty if they can, or it is not known.
+[[nodiscard]] std::string why_mpirun_differs();
+
+/// srun has PMIx, by which ranks find each other, and binds them to CPUs of their own. Asks SLURM, once.
+[[nodiscard]] bool srun_serves();
+
+}  // namespace echelon::launch

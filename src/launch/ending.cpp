@@ -1,0 +1,106 @@
+#include "ending.hpp"
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstring>
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+
+#include <echelon/base/error.hpp>
+
+#include "rank_watch.hpp"
+
+namespace echelon::launch {
+namespace {
+
+using base::ExitCode;
+
+constexpr int broken = static_cast<int>(ExitCode::broken);
+
+/// As in "ranks 1 and 3 ended before MPI had started on all ranks".
+std::string why_not_started(const std::vector<int>& lost) {
+  std::string text = lost.size() == 1 ? "rank " : "ranks ";
+  for (std::size_t i = 0; i < lost.size(); ++i) {
+    if (i > 0) text += i + 1 == lost.size() ? " and " : ", ";
+    text += std::to_string(lost[i]);
+  }
+  return text + " ended before MPI had started on all ranks";
+}
+
+constexpr int of_signals = 128;  // added to a signal's number in an exit status
+
+/// By the kernel, or else by the launcher's status: it is that of the rank which ended first, or of one that the
+/// launcher has ended by SIGTERM because of it.
+base::Death death_of(RankWatch& ranks, int rank, int launcher_code) {
+  const base::Death death = ranks.death(rank);
+  const int signal = launcher_code - of_signals;
+  return death == base::Death{} && signal > 0 && signal != SIGTERM ? base::Death{base::Death::How::signal, signal}
+                                                                   : death;
+}
+
+/// The launcher ends the others of a rank that fails, whose status is its own.
+bool is_by_launcher(const base::Death& death, int launcher_code) {
+  if (death.how != base::Death::How::signal || (death.number != SIGTERM && death.number != SIGKILL)) return false;
+  return launcher_code <= of_signals || (death.number == SIGTERM && launcher_code != of_signals + SIGTERM);
+}
+
+Ending without_master(RankWatch& ranks, const LauncherEnd& launcher) {
+  const RankWatch::Rank& master = ranks.ranks().front();
+  if (!master.has_ended) {
+    return {broken, fmt::format("{} ended with status {}", launcher.name, WEXITSTATUS(launcher.status))};
+  }
+  if (master.exits) return {broken, "the master (rank 0) ended without telling an outcome"};
+  return {broken, fmt::format("the master (rank 0) {}", base::describe(ranks.death(0)))};
+}
+
+bool is_ours(int code) {
+  constexpr std::array ours{ExitCode::done, ExitCode::usage, ExitCode::tasks_failed, ExitCode::broken,
+                            ExitCode::resumable};
+  return std::ranges::any_of(ours, [code](ExitCode one) { return code == static_cast<int>(one); });
+}
+
+Ending of_fragile_run(RankWatch& ranks, const LauncherEnd& launcher) {
+  const int code = WIFEXITED(launcher.status) ? WEXITSTATUS(launcher.status) : 0;
+  if (const auto rank = ranks.first_killed()) {
+    if (const base::Death death = death_of(ranks, *rank, code); !is_by_launcher(death, code)) {
+      return {broken, fmt::format("rank {} on {} {}", *rank, ranks.ranks()[static_cast<std::size_t>(*rank)].host,
+                                  base::describe(death))};
+    }
+  }
+  if (code > of_signals) {  // which ended a rank before it could be known
+    return {broken,
+            fmt::format("a rank was killed by signal {} ({})", code - of_signals, strsignal(code - of_signals))};
+  }
+  // 1 is the status of a wrong answer, and of launchers that fail.
+  if (is_ours(code) || std::ranges::any_of(ranks.ranks(), [&](const auto& rank) { return rank.exits == code; })) {
+    return {code};
+  }
+  return {broken, fmt::format("{} ended with status {}", launcher.name, code)};
+}
+
+Ending without_outcome(const LaunchRequest& request, RankWatch& ranks, const LauncherEnd& launcher) {
+  if (const auto& abort = ranks.abort()) {
+    if (abort->is_explained) return {broken};
+    return {broken, fmt::format("rank {} on {} called MPI_Abort with {}", abort->rank,
+                                ranks.ranks()[static_cast<std::size_t>(abort->rank)].host, abort->status)};
+  }
+  if (!launcher.never_started.empty()) return {broken, why_not_started(launcher.never_started)};
+  if (WIFSIGNALED(launcher.status) && !launcher.was_signaled) {
+    return {broken, fmt::format("{} was killed by signal {}", launcher.name, WTERMSIG(launcher.status))};
+  }
+  return request.outlives_ranks ? without_master(ranks, launcher) : of_fragile_run(ranks, launcher);
+}
+
+}  // namespace
+
+Ending ending_of(const LaunchRequest& request, RankWatch& ranks, const LauncherEnd& launcher) {
+  Ending ending = ranks.outcome() ? Ending{*ranks.outcome()} : without_outcome(request, ranks, launcher);
+  // A rank that says why it ends may be killed, or what it says be dropped, where others were killed at the start.
+  if (ranks.outcome() == broken && ranks.killed_at_start()) ending.why = why_not_started(ranks.ended_at_start());
+  if (!ranks.reasons().empty()) ending.why.clear();
+  return ending;
+}
+
+}  // namespace echelon::launch

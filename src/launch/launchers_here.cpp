@@ -1,0 +1,62 @@
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include <echelon/launch/launchers_here.hpp>
+#include <echelon/launch/start_command.hpp>
+
+namespace echelon::launch {
+namespace {
+
+constexpr std::string_view open_mpi = "Open MPI ";
+
+/// What a shell's command prints; nothing if it fails.
+std::optional<std::string> answer_of(const char* command) {
+  std::FILE* const answer = popen(command, "r");
+  if (answer == nullptr) return std::nullopt;
+  std::string text;
+  std::array<char, 4096> part{};
+  for (std::size_t size = 0; (size = fread(part.data(), 1, part.size(), answer)) > 0;) text.append(part.data(), size);
+  return pclose(answer) == 0 ? std::optional{text} : std::nullopt;
+}
+
+}  // namespace
+
+std::string built_with_open_mpi() { return ECHELON_OPEN_MPI; }
+
+const std::string& mpirun_here() {
+  static const std::string version = [] {
+    const std::string text = answer_of("mpirun --version 2>/dev/null </dev/null").value_or("");
+    const std::string line = text.substr(0, text.find('\n'));
+    constexpr std::string_view before = "mpirun (Open MPI) ";  // and the version
+    return line.starts_with(before) ? fmt::format("{}{}", open_mpi, line.substr(before.size())) : line;
+  }();
+  return version;
+}
+
+int mpirun_major() {
+  const std::string& here = mpirun_here();
+  return here.starts_with(open_mpi) ? std::atoi(here.c_str() + open_mpi.size()) : 0;
+}
+
+std::string why_mpirun_differs() {
+  const std::string built = built_with_open_mpi();
+  if (built.empty() || mpirun_here().empty() || mpirun_major() == std::atoi(built.c_str())) return {};
+  return fmt::format(
+      "the mpirun on PATH is that of {}, but Echelon was built with {}{}; put the mpirun of that one "
+      "first on PATH, or build Echelon again",
+      mpirun_here(), open_mpi, built);
+}
+
+bool srun_serves() {
+  static const bool serves = [] {
+    const auto answer = answer_of("{ srun --mpi=list; scontrol show config; } 2>&1");
+    return answer && says_srun_serves(*answer);
+  }();
+  return serves;
+}
+
+}  // namespace echelon::launch
