@@ -81,6 +81,7 @@ TEST(joblog, is_that_of_gnu_parallel) {
     one.output_bytes = i == 0 ? 6 : 0;
     one.exit_code = i == 1 ? 3 : 0;
     one.signal = i == 2 ? 9 : 0;
+    theirs.back() += "\n";
     EXPECT_EQ(test::split(joblog_line(one, commands[i]), '\t'), theirs);
   }
 }
