@@ -29,21 +29,26 @@ std::string why_not_started(const std::vector<int>& lost) {
   return text + " ended before MPI had started on all ranks";
 }
 
-constexpr int of_signals = 128;  // added to a signal's number in an exit status
+/// As in an exit status of a launcher whose rank was killed; 0 if it is none.
+int signal_in(int code) {
+  constexpr int of_signals = 128;
+  constexpr int most = 31;  // launchers have statuses of their own above
+  return code > of_signals && code <= of_signals + most ? code - of_signals : 0;
+}
 
 /// By the kernel, or else by the launcher's status: it is that of the rank which ended first, or of one that the
 /// launcher has ended by SIGTERM because of it.
-base::Death death_of(RankWatch& ranks, int rank, int launcher_code) {
+base::Death death_of(RankWatch& ranks, int rank, int signal_of_launcher) {
   const base::Death death = ranks.death(rank);
-  const int signal = launcher_code - of_signals;
-  return death == base::Death{} && signal > 0 && signal != SIGTERM ? base::Death{base::Death::How::signal, signal}
-                                                                   : death;
+  if (death != base::Death{} || signal_of_launcher == 0 || signal_of_launcher == SIGTERM) return death;
+  return {base::Death::How::signal, signal_of_launcher};
 }
 
 /// The launcher ends the others of a rank that fails, whose status is its own.
-bool is_by_launcher(const base::Death& death, int launcher_code) {
-  if (death.how != base::Death::How::signal || (death.number != SIGTERM && death.number != SIGKILL)) return false;
-  return launcher_code <= of_signals || (death.number == SIGTERM && launcher_code != of_signals + SIGTERM);
+bool is_by_launcher(const base::Death& death, int signal_of_launcher) {
+  if (death.how != base::Death::How::signal) return false;
+  if (death.number == SIGKILL) return signal_of_launcher == 0;
+  return death.number == SIGTERM && signal_of_launcher != SIGTERM;
 }
 
 Ending without_master(RankWatch& ranks, const LauncherEnd& launcher) {
@@ -62,16 +67,18 @@ bool is_ours(int code) {
 }
 
 Ending of_fragile_run(RankWatch& ranks, const LauncherEnd& launcher) {
-  const int code = WIFEXITED(launcher.status) ? WEXITSTATUS(launcher.status) : 0;
+  const bool has_crashed = WIFSIGNALED(launcher.status);
+  const int code = has_crashed ? broken : WEXITSTATUS(launcher.status);
+  const int signal = signal_in(code);
   if (const auto rank = ranks.first_killed()) {
-    if (const base::Death death = death_of(ranks, *rank, code); !is_by_launcher(death, code)) {
+    const base::Death death = death_of(ranks, *rank, signal);
+    if (has_crashed || !is_by_launcher(death, signal)) {
       return {broken, fmt::format("rank {} on {} {}", *rank, ranks.ranks()[static_cast<std::size_t>(*rank)].host,
                                   base::describe(death))};
     }
   }
-  if (code > of_signals) {  // which ended a rank before it could be known
-    return {broken,
-            fmt::format("a rank was killed by signal {} ({})", code - of_signals, strsignal(code - of_signals))};
+  if (signal != 0) {  // which ended a rank before it could be known
+    return {broken, fmt::format("a rank was killed by signal {} ({})", signal, strsignal(signal))};
   }
   // 1 is the status of a wrong answer, and of launchers that fail.
   if (is_ours(code) || std::ranges::any_of(ranks.ranks(), [&](const auto& rank) { return rank.exits == code; })) {
@@ -87,7 +94,8 @@ Ending without_outcome(const LaunchRequest& request, RankWatch& ranks, const Lau
                                 ranks.ranks()[static_cast<std::size_t>(abort->rank)].host, abort->status)};
   }
   if (!launcher.never_started.empty()) return {broken, why_not_started(launcher.never_started)};
-  if (WIFSIGNALED(launcher.status) && !launcher.was_signaled) {
+  const bool is_its_own = launcher.was_first || request.outlives_ranks;
+  if (WIFSIGNALED(launcher.status) && !launcher.was_signaled && is_its_own) {
     return {broken, fmt::format("{} was killed by signal {}", launcher.name, WTERMSIG(launcher.status))};
   }
   return request.outlives_ranks ? without_master(ranks, launcher) : of_fragile_run(ranks, launcher);

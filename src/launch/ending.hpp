@@ -14,6 +14,7 @@ class RankWatch;
 struct LauncherEnd {
   std::string name;                     ///< as typed, for people
   int status = 0;                       ///< as waitpid() gives it
+  bool was_first = false;               ///< no rank had been killed before
   bool was_signaled = false;            ///< by this process
   std::vector<int> never_started = {};  ///< ranks that ended before MPI had started everywhere (StartWatch::lost)
 };

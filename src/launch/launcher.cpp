@@ -160,12 +160,6 @@ int launch(const LaunchRequest& request) {
   const Launcher launcher = settled(request.launcher, plan);
   const bool is_mpirun = launcher.kind == Launcher::Kind::mpirun;
   const bool all_here = is_mpirun && !plan.in_allocation;
-  std::string why_not = is_mpirun ? why_mpirun_differs() : "";
-  if (why_not.empty() && all_here) why_not = why_not_runnable(request.program.front());
-  if (!why_not.empty()) {
-    print_error(fmt::format("echelon: {}\n", why_not));
-    return static_cast<int>(ExitCode::broken);
-  }
   const std::string token = new_token();
   RankWatch ranks{static_cast<int>(request.ranks), token, !plan.in_allocation};
   std::vector<std::string> program = request.program;
@@ -214,6 +208,13 @@ int launch(const LaunchRequest& request) {
     }
     set_launchers_environment();
   };
+  std::string why_not = is_mpirun ? why_mpirun_differs() : "";
+  if (why_not.empty() && all_here) why_not = why_not_runnable(request.program.front());
+  if (!why_not.empty()) {
+    sigprocmask(SIG_SETMASK, &before, nullptr);
+    print_error(fmt::format("echelon: {}\n", why_not));
+    return static_cast<int>(ExitCode::broken);
+  }
   const pid_t process = start_launcher({.words = command,
                                         .set_environment = set_environment,
                                         .is_mpirun = is_mpirun,

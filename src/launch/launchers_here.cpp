@@ -29,7 +29,7 @@ std::string built_with_open_mpi() { return ECHELON_OPEN_MPI; }
 
 const std::string& mpirun_here() {
   static const std::string version = [] {
-    const std::string text = answer_of("mpirun --version 2>/dev/null </dev/null").value_or("");
+    const std::string text = answer_of("timeout 10 mpirun --version 2>/dev/null </dev/null").value_or("");
     const std::string line = text.substr(0, text.find('\n'));
     constexpr std::string_view before = "mpirun (Open MPI) ";  // and the version
     return line.starts_with(before) ? fmt::format("{}{}", open_mpi, line.substr(before.size())) : line;

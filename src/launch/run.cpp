@@ -137,7 +137,8 @@ void Run::copy_errors() {
   ranks_.step();  // after reading: a rank's connection closes before its launcher can say something of its end
   if (ranks_.have_started()) chatter_.note_start();
   const bool has_outcome = ranks_.outcome().has_value();
-  if (has_outcome || ranks_.killed_at_start() || was_killed(launcher_)) chatter_.pass_over(launcher_, !has_outcome);
+  if (ranks_.killed_at_start() || was_killed(launcher_)) chatter_.pass_over(launcher_, !has_outcome);
+  if (has_outcome || (!request_.outlives_ranks && ranks_.first_killed())) chatter_.pass_over(launcher_);
   print_error(chatter_.feed(text));
   if (errors_ < 0) print_error(chatter_.finish());
 }
@@ -162,6 +163,7 @@ LauncherEnd Run::supervise(std::string launcher_name, const std::vector<pid_t>& 
   Patience patience;
   LeftBehind left_behind{launcher_, spared};
   std::optional<int> status;
+  bool is_first = false;        // the launcher, to end
   std::filesystem::path files;  // of a launcher that is killed
   while (!status) {
     copy(is_silent() ? look / 10 : look);
@@ -173,7 +175,9 @@ LauncherEnd Run::supervise(std::string launcher_name, const std::vector<pid_t>& 
     if (signal != 0) signal_launcher(signal);
     int ended_with = 0;
     for (pid_t ended = 0; (ended = waitpid(-1, &ended_with, WNOHANG)) > 0;) {
-      if (ended == launcher_) status = ended_with;
+      if (ended != launcher_) continue;
+      status = ended_with;
+      is_first = !ranks_.first_killed();
     }
   }
   forget_launcher();
@@ -184,7 +188,11 @@ LauncherEnd Run::supervise(std::string launcher_name, const std::vector<pid_t>& 
   for (int i = 0; i < last_looks && !is_silent(); ++i) copy(look);
   ranks_.step();
   print_error(ended);
-  return {std::move(launcher_name), *status, patience.has_begun(), start_.lost()};
+  return {.name = std::move(launcher_name),
+          .status = *status,
+          .was_first = is_first,
+          .was_signaled = patience.has_begun(),
+          .never_started = start_.lost()};
 }
 
 }  // namespace echelon::launch

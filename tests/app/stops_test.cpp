@@ -215,7 +215,8 @@ TEST_F(stops, while_ranks_start_and_at_any_other_moment) {
 TEST_F(stops, twice_while_ranks_start_is_at_once) {
   // Nobody can be asked yet: mpirun is the shell's sleep.
   TemporaryFolder bin;
-  std::ofstream{bin.path() / "mpirun"} << "#!/bin/sh\necho ready >&2\nexec sleep 100\n";
+  std::ofstream{bin.path() / "mpirun"}
+      << "#!/bin/sh\n[ \"$1\" != --version ] || exec /usr/bin/mpirun --version\necho ready >&2\nexec sleep 100\n";
   std::filesystem::permissions(bin.path() / "mpirun", std::filesystem::perms::owner_all);
   RunningProgram running{{ECHELON_STOPS, "-n", "3", "map", "500", "20"},
                          alone({.environment = {{"PATH", bin.path().string() + ":/usr/bin:/bin"}}, .limit = 60s})};

@@ -50,12 +50,16 @@ class ending : public testing::Test {
     waitpid(process, nullptr, 0);
   }
   Ending of(int launcher_status, bool outlives_ranks, bool was_signaled = false) {
-    return ending_of({.ranks = 2, .outlives_ranks = outlives_ranks}, watch_, {"mpirun", launcher_status, was_signaled});
+    return ending_of({.ranks = 2, .outlives_ranks = outlives_ranks, .program = {}}, watch_,
+                     {.name = "mpirun",
+                      .status = launcher_status,
+                      .was_first = !watch_.first_killed(),
+                      .was_signaled = was_signaled});
   }
   /// `why` is a regular expression.
-  void expect(const Ending& ending, int status, const std::string& why) {
-    EXPECT_EQ(ending.status, status);
-    EXPECT_THAT(ending.why, testing::MatchesRegex(why));
+  void expect(const Ending& found, int status, const std::string& why) {
+    EXPECT_EQ(found.status, status);
+    EXPECT_THAT(found.why, testing::MatchesRegex(why));
   }
 
   RankWatch watch_{2, token, true};
@@ -103,7 +107,10 @@ TEST_F(ending, launcher_that_fails_before_any_rank_begins_is_named) {
 TEST_F(ending, first_rank_to_be_killed_ends_a_run_that_does_not_outlive_it) {
   play(1, [] { raise(SIGKILL); });
   play(0, [] { raise(SIGTERM); });  // as its launcher ends it
-  expect(of(exited(137), false), 4, "rank 1 on [^ ]+ was killed by signal 9 \\(Killed\\)");
+  // As Open MPI 4.1 does it, and where it crashes over it.
+  for (const int status : {exited(137), SIGSEGV}) {
+    expect(of(status, false), 4, "rank 1 on [^ ]+ (was killed by signal 9 \\(Killed\\)|ended without a word)");
+  }
 }
 
 TEST_F(ending, rank_that_the_launcher_has_ended_is_not_blamed) {

@@ -142,7 +142,8 @@ TEST_P(stopping, killed_starter_takes_its_ranks_with_it) {
 TEST_P(stopping, lost_master_ends_the_run_with_a_line) {
   const Outcome outcome = run({"lose-master"});
   EXPECT_EQ(outcome.exit_code, 4) << outcome;
-  EXPECT_EQ(outcome.err, "echelon: the master (rank 0) was killed by a signal; the run is lost, start it again\n");
+  EXPECT_EQ(outcome.err,
+            "echelon: the master (rank 0) was killed by signal 9 (Killed); the run is lost, start it again\n");
 }
 
 /// Checks that what rank 0 has read is the file.
