@@ -8,8 +8,8 @@
 
 namespace echelon::test {
 
-/// Whether the GNU parallel that is installed names the folder of a value in --results as this project does, and as its
-/// versions did that Debian 12 and Ubuntu 24.04 have. Newer ones have +z for a slash, for instance.
+/// Whether the GNU parallel that is installed names the folder of a value in --results as this project does, and as
+/// that of Debian 12 (20221122) does. That of Debian 13 (20240222) has +z for a slash, for instance.
 [[nodiscard]] inline bool names_results_alike(const std::string& value) {
   static const bool always = [] {
     const TemporaryFolder folder;
