@@ -105,6 +105,16 @@ bool mpi_has_started() {
   return started != 0;
 }
 
+/// Set by Echelon's starter, and by mpirun of Open MPI 4.
+std::optional<bool> outlives_ranks(std::string_view launcher) {
+  for (const char* const variable : {"ECHELON_OUTLIVES_RANKS", "OMPI_MCA_orte_enable_recovery"}) {
+    if (const char* const value = std::getenv(variable)) return value == std::string_view{"1"};
+  }
+  const bool is_open_mpi_5 = launcher == "mpirun" && std::getenv("PRTE_LAUNCHED") != nullptr;
+  if (is_open_mpi_5 && std::getenv("ECHELON_LAUNCHED") == nullptr) return std::nullopt;
+  return false;
+}
+
 }  // namespace
 
 bool spans_nodes() {
@@ -123,8 +133,7 @@ Placement placement() {
     if (rank == nullptr) continue;
     // A batch script has SLURM_PROCID too, though no step was launched for MPI there.
     if (launcher == std::string_view{"srun"} && std::getenv("PMIX_RANK") == nullptr) continue;
-    const char* recovery = std::getenv("OMPI_MCA_orte_enable_recovery");
-    return {true, std::atoi(rank), launcher, recovery != nullptr && recovery == std::string_view{"1"}};
+    return {true, std::atoi(rank), launcher, outlives_ranks(launcher)};
   }
   return {};
 }

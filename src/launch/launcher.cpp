@@ -57,6 +57,7 @@ LaunchPlan plan_here(const LaunchRequest& request) {
       .user_chose_transport = is_set("OMPI_MCA_pml") || is_set("OMPI_MCA_btl"),
       .open_mpi_major = std::atoi(built_with_open_mpi().c_str()),
   };
+  if (request.outlives_ranks) plan.variables.emplace_back(outlives_variable);
   if (is_set(grace_variable)) plan.variables.emplace_back(grace_variable);
   return plan;
 }
@@ -201,6 +202,7 @@ int launch(const LaunchRequest& request) {
   const auto set_environment = [&] {
     setenv(launched_variable, token.c_str(), 1);
     setenv(watch_variable, ranks.place().c_str(), 1);
+    setenv(outlives_variable, request.outlives_ranks ? "1" : "0", 1);
     if (all_here) folder.announce();
     if (request.stops_by_itself) {
       setenv(base::user_variables, users_variables.c_str(), 1);

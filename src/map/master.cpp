@@ -347,7 +347,7 @@ void Master::lose(int rank, const base::Death& death) {
   std::string what = deaths_.back() + "; ";
   const bool is_there = death.how == base::Death::How::silent || death.how == base::Death::How::stopped;
   const comm::Placement place = comm::placement();
-  if (place.launcher == "mpirun" && !place.outlives_ranks && !is_there) {
+  if (place.launcher == "mpirun" && place.outlives_ranks == false && !is_there) {
     what += "mpirun ends the job with it. Start it by -n RANKS, or mpirun --enable-recovery, and the others go on";
   } else if (farm_.live_workers() == 0) {
     what += "no rank is left to run commands";

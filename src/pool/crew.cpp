@@ -523,7 +523,7 @@ struct Crew::Impl {
     of_rank.death = base::describe(death);
     std::string line = fmt::format("echelon: rank {} on {} {}; ", rank, of_rank.host, of_rank.death);
     const bool is_there = death.how == base::Death::How::silent || death.how == base::Death::How::stopped;
-    if (place.launcher == "mpirun" && !place.outlives_ranks && !is_there) {
+    if (place.launcher == "mpirun" && place.outlives_ranks == false && !is_there) {
       line += "mpirun ends the job with it. Start it by -n RANKS, or mpirun --enable-recovery, and the others go on";
     } else if (master.live_workers() == 0 && !here_works) {
       line += "no worker is left";

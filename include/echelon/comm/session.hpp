@@ -4,6 +4,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -25,7 +26,9 @@ struct Placement {
   bool launched = false;          ///< by mpirun, srun or another launcher that MPI understands
   int rank = 0;                   ///< 0 where not launched
   std::string launcher = "none";  ///< "none", "mpirun" or "srun"
-  bool outlives_ranks = false;    ///< mpirun --enable-recovery: the others go on when one dies
+  /// The others go on when one dies, as with mpirun --enable-recovery. Unknown under an mpirun of Open MPI 5's that
+  /// Echelon did not start: it does not tell its ranks.
+  std::optional<bool> outlives_ranks = false;
 };
 [[nodiscard]] Placement placement();
 /// Ranks are of several nodes, as far as the environment tells, which it does before MPI starts.

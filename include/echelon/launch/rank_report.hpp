@@ -9,6 +9,9 @@ inline constexpr const char* launched_variable = "ECHELON_LAUNCHED";
 /// Set there as well; its value is where launch() waits for them (RankWatch).
 inline constexpr const char* watch_variable = "ECHELON_WATCH";
 
+/// "1" in ranks of a launch that outlives_ranks (LaunchRequest).
+inline constexpr const char* outlives_variable = "ECHELON_OUTLIVES_RANKS";
+
 // What a rank tells the launch() that started it, over a connection of its own: no launcher stands between them, whose
 // version or language could matter. The kernel closes the connection when the process ends, however it does, so that
 // launch() sees deaths which nobody else could report. All of these are without effect if launch() did not start this
