@@ -78,6 +78,8 @@ constexpr std::string_view of_echelon = "echelon: ";
 
 /// Of the lines of dashes that Open MPI puts before and after what it has to say.
 constexpr std::size_t fence_length = 74;
+/// Open MPI 5 has a NUL before some of them, or behind.
+constexpr std::string_view before_fences{"-\0", 2};
 /// What is longer is no launcher's; std::regex needs stack for each character.
 constexpr std::size_t longest_line = 2000;
 constexpr std::size_t longest_block = 8000;
@@ -141,7 +143,7 @@ std::string Chatter::feed(std::string_view bytes) {
     }
   }
   // A line that cannot become one of a launcher's need not wait for its end: a progress line has none.
-  if (!block_ && line_.find_first_not_of('-') != std::string::npos) {
+  if (!block_ && line_.find_first_not_of(before_fences) != std::string::npos) {
     const std::size_t own = line_.size() > longest_line ? line_.size() : own_begin(line_);
     out += line_.substr(0, own);
     line_.erase(0, own);
@@ -152,6 +154,7 @@ std::string Chatter::feed(std::string_view bytes) {
 
 std::string Chatter::finish() {
   std::string rest = std::exchange(line_, {});
+  if (has_kept_back_ && rest.find_first_not_of('\0') == std::string::npos) rest.clear();
   if (block_) {
     rest = *std::exchange(block_, std::nullopt) + rest;
     return passes_over_all_ || is_kept_back_block(rest) ? std::string{} : rest;
@@ -174,7 +177,8 @@ std::string Chatter::take_line(std::string_view line) {
     block_->append(before);
     return {};
   }
-  const bool is_dashes = line.size() == fence_length + 1 && line.find_first_not_of('-') == fence_length;
+  const std::string_view text = line.substr(std::min(line.find_first_not_of('\0'), line.size()));
+  const bool is_dashes = text.size() == fence_length + 1 && text.find_first_not_of('-') == fence_length;
   if (block_) return take_block_line(line, is_dashes);
   if (!is_dashes) return std::string{line};
   block_ = line;
@@ -185,8 +189,9 @@ std::string Chatter::take_block_line(std::string_view line, bool is_dashes) {
   block_->append(line);
   if (!is_dashes && block_->size() < longest_block) return {};
   const std::string block = *std::exchange(block_, std::nullopt);
-  if (is_dashes && (passes_over_all_ || is_kept_back_block(block))) return {};
-  return block;
+  const bool is_kept = is_dashes && (passes_over_all_ || is_kept_back_block(block));
+  has_kept_back_ = has_kept_back_ || is_kept;
+  return is_kept ? std::string{} : block;
 }
 
 bool Chatter::is_kept_back(std::string_view line) const {

@@ -173,11 +173,11 @@ int launch(const LaunchRequest& request) {
   const Pipe output = Pipe::make();
   const Pipe errors = Pipe::make();
   // mpirun reads all of its input, and as soon as it can: what the caller may want to read himself, as in a shell's
-  // loop over lines, or what rank 0 is given without it.
-  Pipe input{STDIN_FILENO};
+  // loop over lines, or what rank 0 is given without it. From a file Open MPI 5.0.7 hands some of it on twice.
+  Pipe input;
   if (!request.reads_input) {
     input.out = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  } else if (request.stops_by_itself) {
+  } else {
     input = Pipe::make();
   }
   // A signal has to find a handler once there is something to be left behind, and a child once there is a handler.
@@ -227,7 +227,7 @@ int launch(const LaunchRequest& request) {
   sigprocmask(SIG_SETMASK, &before, nullptr);
   close(output.in);
   close(errors.in);
-  if (input.out != STDIN_FILENO) close(input.out);
+  close(input.out);
   if (request.stops_without_reader) signal(SIGPIPE, SIG_IGN);  // an end of reading is seen where one writes
   run.begin(process, output.out, errors.out, input.in);
   const LauncherEnd end = run.supervise(command.front(), spared);

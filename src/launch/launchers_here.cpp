@@ -32,7 +32,11 @@ const std::string& mpirun_here() {
     const std::string text = answer_of("timeout 10 mpirun --version 2>/dev/null </dev/null").value_or("");
     const std::string line = text.substr(0, text.find('\n'));
     constexpr std::string_view before = "mpirun (Open MPI) ";  // and the version
-    return line.starts_with(before) ? fmt::format("{}{}", open_mpi, line.substr(before.size())) : line;
+    if (line.starts_with(before)) return fmt::format("{}{}", open_mpi, line.substr(before.size()));
+    for (const auto& [word, name] : {std::pair{"HYDRA", "MPICH"}, {"Intel(R) MPI", "Intel MPI"}}) {
+      if (text.find(word) != std::string::npos) return std::string{name};
+    }
+    return std::string{};
   }();
   return version;
 }

@@ -150,6 +150,6 @@ void tell_abort(int status, bool is_explained) noexcept {
   (void)say(word::aborts, status & 0xff, is_explained ? 1 : 0);
 }
 
-void tell_out_of_reach() noexcept { (void)say(word::out_of_reach); }
+int tell_out_of_reach() noexcept { return say(word::out_of_reach) ? connection : -1; }
 
 }  // namespace echelon::launch

@@ -146,6 +146,13 @@ bool RankWatch::begin(Connection& connection, const std::string& line) {
   return true;
 }
 
+void RankWatch::ask_to_stop(int signal) const noexcept {
+  const char byte = static_cast<char>(signal);
+  for (const auto& [descriptor, connection] : connections_) {
+    if (connection.rank == 0) (void)send(descriptor, &byte, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
+}
+
 bool RankWatch::killed_at_start() const noexcept {
   return std::ranges::any_of(ended_at_start_, [&](int rank) { return !ranks_[static_cast<std::size_t>(rank)].exits; });
 }

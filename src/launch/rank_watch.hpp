@@ -59,6 +59,9 @@ class RankWatch {
   [[nodiscard]] const std::optional<Abort>& abort() const noexcept { return abort_; }
   [[nodiscard]] bool is_out_of_reach() const noexcept { return is_out_of_reach_; }
 
+  /// Tells rank 0, over its connection, of a request to stop on behalf of this signal.
+  void ask_to_stop(int signal) const noexcept;
+
  private:
   struct Connection {
     base::Descriptor socket;

@@ -89,7 +89,7 @@ void Run::ask_to_stop() {
     if (line_.is_open()) {
       line_.ask_to_stop(last_stop_signal());
     } else if (ranks_.is_out_of_reach()) {
-      signal_launcher(asked_to_stop_ == 0 ? SIGUSR1 : SIGUSR2);  // these two mpirun hands on to the ranks
+      ranks_.ask_to_stop(last_stop_signal());
     } else {
       return;
     }
@@ -110,7 +110,8 @@ void Run::copy(std::chrono::milliseconds patience) {
   if (pipes[2].revents != 0) meet_rank_0();
   if (pipes[3].revents != 0) input_.step();
   if (pipes[4].revents != 0) ranks_.step();
-  if (ranks_.is_out_of_reach() && launchers_input_ >= 0) input_.start(std::exchange(launchers_input_, -1));
+  const bool is_for_launcher = ranks_.is_out_of_reach() || !request_.stops_by_itself;
+  if (is_for_launcher && launchers_input_ >= 0) input_.start(std::exchange(launchers_input_, -1));
 }
 
 void Run::copy_output() {

@@ -10,6 +10,7 @@
 
 #include "line.hpp"
 #include "stop_signals.hpp"
+#include "watch_place.hpp"
 
 namespace echelon::launch {
 
@@ -24,11 +25,11 @@ Starter::Starter() {
     if (isatty(output_) != 0 || isatty(errors_) != 0) signal(SIGTTOU, SIG_IGN);
     return;
   }
-  tell_out_of_reach();
+  line_ = tell_out_of_reach();
 }
 
 Starter::~Starter() {
-  if (line_ < 0) return;
+  if (!is_here()) return;
   for (const int descriptor : {line_, input_, output_, errors_}) close(descriptor);
   for (const GivenFile& file : files_) close(file.descriptor);
 }

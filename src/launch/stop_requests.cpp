@@ -12,6 +12,7 @@
 
 #include "line.hpp"
 #include "stop_signals.hpp"
+#include "watch_place.hpp"
 
 namespace echelon::launch {
 
@@ -22,12 +23,13 @@ StopRequests::StopRequests() {
     for (const int descriptor : given) close(descriptor);
   }
   count_stop_signals(TakeOver::defaults);
-  if (line_ < 0) tell_out_of_reach();
+  is_out_of_reach_ = line_ < 0;
+  if (is_out_of_reach_) line_ = tell_out_of_reach();
 }
 
 StopRequests::~StopRequests() {
   release_stop_signals();
-  if (line_ >= 0) close(line_);
+  if (line_ >= 0 && !is_out_of_reach_) close(line_);
 }
 
 void StopRequests::wait(int wake, int limit_ms) const noexcept {

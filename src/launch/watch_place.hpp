@@ -20,6 +20,11 @@ struct WatchPlace {
   [[nodiscard]] static std::optional<WatchPlace> parse(std::string_view text);
 };
 
+/// Rank 0 cannot open its line to launch() (class Line), as on another node: launch() hands its input to the launcher,
+/// and requests to stop come over the rank's connection, a byte for each as over the line. Returns that connection,
+/// which is not to be closed; -1 without.
+[[nodiscard]] int tell_out_of_reach() noexcept;
+
 /// What a rank tells the starter: lines that begin with one of these words, the first of them with `begun`.
 namespace word {
 inline constexpr std::string_view begun = "begun";  ///< TOKEN RANK PROCESS HOST, and base::loopback_name()

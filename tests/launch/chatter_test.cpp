@@ -76,7 +76,9 @@ const std::string killed_5 =
     block("prterun noticed that process rank 1 with PID\n14 on node vm exited on\nsignal 9 (Killed).\n");
 
 TEST(chatter, end_of_a_rank_is_kept_back) {
-  for (const std::string& chatter : {aborted, detected, mpi_abort, killed, killed_5}) {
+  const std::string nul(1, '\0');
+  for (const std::string& chatter : {aborted, detected, mpi_abort, killed, killed_5, nul + mpi_abort}) {
+    EXPECT_EQ(passed("before\n" + chatter + nul), "before\n");
     EXPECT_EQ(passed("before\n" + chatter + "after\n"), "before\nafter\n");
   }
 }

@@ -138,7 +138,7 @@ TEST_P(start_watch, what_a_rank_tells_is_heard_though_it_is_killed_at_once) {
   const std::string reason = "line 1\nline 2 " + std::string(10'000, 'x');
   Child rank{[&] {
     tell_begun(1);
-    tell_out_of_reach();
+    (void)tell_out_of_reach();
     tell_outcome(3);
     tell_outcome(75);
     (void)tell_reason(reason);

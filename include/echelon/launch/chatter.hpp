@@ -40,6 +40,7 @@ class Chatter {
   std::optional<int> passed_over_;
   bool passes_over_all_ = false;
   bool have_started_ = false;
+  bool has_kept_back_ = false;  // a block
 };
 
 }  // namespace echelon::launch

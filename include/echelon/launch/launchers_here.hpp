@@ -7,8 +7,8 @@ namespace echelon::launch {
 /// The Open MPI that Echelon was built with, as in "4.1.4"; empty if it was another MPI.
 [[nodiscard]] std::string built_with_open_mpi();
 
-/// What the mpirun on PATH is, as in "Open MPI 4.1.4", or its own first line if it is not Open MPI's. Empty without
-/// one. Asks it, once.
+/// What the mpirun on PATH is, as in "Open MPI 4.1.4" or "MPICH". Empty if there is none, or it does not tell. Asks it,
+/// once.
 [[nodiscard]] const std::string& mpirun_here();
 
 /// 0 if it is not Open MPI's, or there is none.

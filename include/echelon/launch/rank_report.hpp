@@ -36,7 +36,4 @@ void tell_outcome(int status) noexcept;
 /// All ranks are to be ended, as this one calls MPI_Abort. `is_explained`: it has printed why.
 void tell_abort(int status, bool is_explained) noexcept;
 
-/// Rank 0 cannot open its line to launch() (class Starter), which has to signal the launcher instead.
-void tell_out_of_reach() noexcept;
-
 }  // namespace echelon::launch

@@ -6,8 +6,8 @@ namespace echelon::launch {
 inline constexpr const char* grace_variable = "ECHELON_GRACE_S";
 
 /// The requests to stop that reach rank 0 of a program: over a line from the launch() that started it, which must be
-/// one that stops_by_itself, and as signals of its own. Where that launch() is on another node, or there is none, the
-/// signals alone. A signal for which the program has a handler of its own, or which it ignores, stays the program's.
+/// one that stops_by_itself, and as signals of its own. A signal for which the program has a handler of its own, or
+/// which it ignores, stays the program's.
 ///
 /// For rank 0 alone, one at a time, once MPI has started everywhere.
 class StopRequests {
@@ -27,6 +27,7 @@ class StopRequests {
 
  private:
   int line_ = -1;
+  bool is_out_of_reach_ = false;  // the line is this rank's connection
   int asked_by_line_ = 0;
   int asked_by_signals_ = 0;
   int signal_ = 0;
