@@ -121,6 +121,7 @@ int run_on_ranks(const Command& command, int argc, char** argv, workloads::Accou
   const ExitGuard guard;
   std::optional<comm::Session> session;
   try {
+    launch::print_past_launcher();
     command.before_mpi();
     launch::tell_begun(comm::placement().rank);
     comm::set_abort_word(launch::tell_abort);

@@ -23,8 +23,13 @@ bool is_one_of(std::string_view name, const Words& words) {
 
 /// What `echelon -n` tells its ranks.
 bool is_of_echelon(std::string_view name) {
-  static constexpr std::array names{"ECHELON_LAUNCHED"sv, "ECHELON_STARTER"sv,  "ECHELON_OUTLIVES_RANKS"sv,
-                                    "ECHELON_WATCH"sv,    "ECHELON_TERMINAL"sv, std::string_view{base::user_variables}};
+  static constexpr std::array names{"ECHELON_LAUNCHED"sv,
+                                    "ECHELON_STARTER"sv,
+                                    "ECHELON_OUTLIVES_RANKS"sv,
+                                    "ECHELON_DIRECT"sv,
+                                    "ECHELON_WATCH"sv,
+                                    "ECHELON_TERMINAL"sv,
+                                    std::string_view{base::user_variables}};
   return is_one_of(name, names);
 }
 

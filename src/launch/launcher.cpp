@@ -113,8 +113,6 @@ void set_launchers_environment() {
   // A rank's OpenMP threads sleep between loops, rather than spin on CPUs that other ranks may need: two ranks of two
   // threads each on two CPUs took some hundred times as long.
   setenv("OMP_WAIT_POLICY", "passive", 0);
-  // Where Open MPI 5 brings UCX along: a task that crashes is Echelon's to report, in one line.
-  setenv("UCX_HANDLE_ERRORS", "none", 0);
   // Open MPI refuses root otherwise; in containers and CI root is all there is.
   if (geteuid() == 0) {
     setenv("OMPI_ALLOW_RUN_AS_ROOT", "1", 1);
@@ -203,6 +201,7 @@ int launch(const LaunchRequest& request) {
     setenv(launched_variable, token.c_str(), 1);
     setenv(watch_variable, ranks.place().c_str(), 1);
     setenv(outlives_variable, request.outlives_ranks ? "1" : "0", 1);
+    setenv(direct_variable, all_here ? "1" : "0", 1);
     if (all_here) folder.announce();
     if (request.stops_by_itself) {
       setenv(base::user_variables, users_variables.c_str(), 1);

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <chrono>
 #include <climits>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 
@@ -12,6 +13,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <echelon/launch/rank_report.hpp>
@@ -84,6 +86,22 @@ bool say(std::string_view word, const Values&... values) noexcept {
 }
 
 }  // namespace
+
+/// The launcher has what its ranks print in pipes of its own, and standard output of Open MPI 4 in a terminal of its
+/// own, by which it comes line by line.
+void print_past_launcher() noexcept {
+  const char* const is_child = std::getenv(direct_variable);
+  if (is_child == nullptr || is_child != std::string_view{"1"}) return;
+  for (const int descriptor : {STDOUT_FILENO, STDERR_FILENO}) {
+    std::array<char, 64> path{};
+    std::snprintf(path.data(), path.size(), "/proc/%d/fd/%d", getppid(), descriptor);
+    struct stat file {};
+    if (stat(path.data(), &file) != 0 || !S_ISFIFO(file.st_mode)) return;
+    const Descriptor direct{open(path.data(), O_WRONLY | O_CLOEXEC)};
+    if (direct.is_open()) dup2(direct.get(), descriptor);
+  }
+  setvbuf(stdout, nullptr, _IOLBF, 0);
+}
 
 std::string WatchPlace::text() const {
   std::string result = fmt::format("{},{}", port, host);

@@ -145,6 +145,7 @@ std::optional<int> run_as_master(std::string_view mode, int number) {
 }
 
 int run_as_rank(int argc, char** argv) {
+  echelon::launch::print_past_launcher();
   const std::string_view mode = argv[2];
   const int number = argc > 3 ? std::atoi(argv[3]) : 0;
   if (mode == "early" && std::atoi(std::getenv("OMPI_COMM_WORLD_RANK")) == number) return 3;
