@@ -52,6 +52,9 @@ const std::array table{
          "the child, which has done it too, was faster"},
     Kept{"Open MPI 4", Form::line, "mpirun: Forwarding signal \\d+ to job", When::always, "Echelon has asked it to"},
     Kept{"Open MPI 4", Form::line, "\\[warn\\] Epoll .*", When::always, not_the_users},
+    Kept{"Open MPI 4, 5", Form::line,
+         "\\*\\*\\* (An error occurred in MPI_|on a |MPI_ERRORS_ARE_FATAL |   and potentially your MPI job).*",
+         When::decided, "its ranks lose each other, or their launcher, one after another"},
     Kept{"Open MPI 4, 5", Form::line, "(mpirun: abort|Abort) is (already )?in progress.*", When::decided,
          "Echelon has asked it to end, while it did"},
     Kept{"SLURM", Form::line,
@@ -71,8 +74,14 @@ const std::array table{
 };
 
 /// So begins every line for which the table has Form::line.
-constexpr std::array<std::string_view, 6> openings{
-    "mpirun: abort ", "mpirun: Forwarding signal ", "Abort is in progress", "[warn] Epoll ", "srun: ", "slurmstepd"};
+constexpr std::array<std::string_view, 8> openings{"*** ",
+                                                   "mca_fbtl_posix_pwritev: ",
+                                                   "mpirun: abort ",
+                                                   "mpirun: Forwarding signal ",
+                                                   "Abort is in progress",
+                                                   "[warn] Epoll ",
+                                                   "srun: ",
+                                                   "slurmstepd"};
 /// So begins what Echelon's ranks say; a rank that was killed may have begun a block and never ended it.
 constexpr std::string_view of_echelon = "echelon: ";
 

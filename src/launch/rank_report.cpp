@@ -98,7 +98,9 @@ void print_past_launcher() noexcept {
     struct stat file {};
     if (stat(path.data(), &file) != 0 || !S_ISFIFO(file.st_mode)) return;
     const Descriptor direct{open(path.data(), O_WRONLY | O_CLOEXEC)};
-    if (direct.is_open()) dup2(direct.get(), descriptor);
+    if (!direct.is_open()) return;
+    (void)fcntl(descriptor, F_DUPFD_CLOEXEC, 0);  // stays open: at their end mpirun would close the input as well
+    dup2(direct.get(), descriptor);
   }
   setvbuf(stdout, nullptr, _IOLBF, 0);
 }
