@@ -134,6 +134,7 @@ void begin_part(int& argc, char**& argv) {
     launch::tell_begun(comm::placement().rank);
     comm::set_abort_word(launch::tell_abort);
     part = new Part{argc, argv};
+    launch::print_past_launcher();
     constexpr std::chrono::seconds all_begin_within{60};  // of each other, on a machine where everything is slow
     part->roster = &comm::Roster::of(part->session, all_begin_within);
     if (part->session.is_master()) launch::tell_started();

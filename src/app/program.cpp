@@ -96,7 +96,6 @@ void start_ranks(int& argc, char**& argv) {
     if (ranks) take_grace(argc, argv);
     (void)grace_s();  // refuses what it cannot understand
     if (!ranks) {
-      launch::print_past_launcher();
       if (place.rank != 0) launch::leave_all_stopping_to_rank_0();
       return;
     }

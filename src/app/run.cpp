@@ -93,6 +93,7 @@ void begin_run(int& argc, char**& argv) {
     launch::tell_begun(comm::placement().rank);
     comm::set_abort_word(launch::tell_abort);
     running = new Run{std::move(nursery), argc, argv};
+    launch::print_past_launcher();
   } catch (const std::exception& e) {
     end_without_body(tell(ExitCode::broken, e.what()));
   }

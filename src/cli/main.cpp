@@ -121,11 +121,11 @@ int run_on_ranks(const Command& command, int argc, char** argv, workloads::Accou
   const ExitGuard guard;
   std::optional<comm::Session> session;
   try {
-    launch::print_past_launcher();
     command.before_mpi();
     launch::tell_begun(comm::placement().rank);
     comm::set_abort_word(launch::tell_abort);
     session.emplace(argc, argv);
+    launch::print_past_launcher();
   } catch (const std::exception& e) {
     tell(e.what());
     return static_cast<int>(ExitCode::broken);

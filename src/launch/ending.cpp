@@ -93,7 +93,11 @@ Ending without_outcome(const LaunchRequest& request, RankWatch& ranks, const Lau
     return {broken, fmt::format("rank {} on {} called MPI_Abort with {}", abort->rank,
                                 ranks.ranks()[static_cast<std::size_t>(abort->rank)].host, abort->status)};
   }
-  if (!launcher.never_started.empty()) return {broken, why_not_started(launcher.never_started)};
+  if (!launcher.never_started.empty()) {
+    const int signal = WIFEXITED(launcher.status) ? signal_in(WEXITSTATUS(launcher.status)) : 0;
+    const std::string how = signal == 0 ? "" : fmt::format(" by signal {} ({})", signal, strsignal(signal));
+    return {broken, why_not_started(launcher.never_started) + how};
+  }
   const bool is_its_own = launcher.was_first || request.outlives_ranks;
   if (WIFSIGNALED(launcher.status) && !launcher.was_signaled && is_its_own) {
     return {broken, fmt::format("{} was killed by signal {}", launcher.name, WTERMSIG(launcher.status))};

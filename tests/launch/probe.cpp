@@ -145,7 +145,6 @@ std::optional<int> run_as_master(std::string_view mode, int number) {
 }
 
 int run_as_rank(int argc, char** argv) {
-  echelon::launch::print_past_launcher();
   const std::string_view mode = argv[2];
   const int number = argc > 3 ? std::atoi(argv[3]) : 0;
   if (mode == "early" && std::atoi(std::getenv("OMPI_COMM_WORLD_RANK")) == number) return 3;
@@ -162,6 +161,7 @@ int run_as_rank(int argc, char** argv) {
   int rank = 0;
   int ranks = 1;
   MPI_Init(&argc, &argv);
+  echelon::launch::print_past_launcher();
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &ranks);
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);

@@ -20,9 +20,9 @@ inline constexpr const char* direct_variable = "ECHELON_DIRECT";
 // launch() sees deaths which nobody else could report. All of these are without effect if launch() did not start this
 // rank or cannot be reached.
 
-/// From here on this rank prints to what its launcher prints to, which is launch(), where direct_variable says so: Open
-/// MPI 5.0.7 loses and mixes up what ranks print, and 4.1 took 20 s for 1 GB (0.2 s directly). To be called before
-/// anything is printed, and before processes are forked that print.
+/// From here on this rank prints to what its launcher prints to, which is launch(), if direct_variable says so: Open
+/// MPI 5.0.7 loses and mixes up what ranks print, and 4.1 took 20 s for 1 GB (0.2 s directly). To be called once MPI
+/// has started: what MPI prints before goes with a launcher that is killed, as nobody needs it.
 void print_past_launcher() noexcept;
 
 /// This rank has begun: opens the connection.
