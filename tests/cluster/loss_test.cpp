@@ -184,7 +184,9 @@ TEST_F(cluster_loss, of_a_node_off_the_network_ends_pi) {
                  "touch over\nexit $code\n");
     EXPECT_TRUE(wait_until([&] { return is_over() || is_past_the_start(8); }, 120s));
     has_begun = !is_over();
-    if (!has_begun) EXPECT_EQ(outcome_of(job).exit_code, 4);
+    if (!has_begun) {
+      EXPECT_EQ(outcome_of(job).exit_code, 4);
+    }
   }
   ASSERT_TRUE(has_begun) << "the ranks have not begun";
   cut("n3");
