@@ -83,6 +83,10 @@ class cluster : public testing::Test {
     return lines(submitted.out + "\n").front();
   }
 
+  static std::string state_of_job(const std::string& job) {
+    return word_after(" JobState=", on_ctl({"scontrol", "--oneliner", "show", "job", job}).out);
+  }
+
   /// When the job has ended.
   JobOutcome outcome_of(const std::string& job, std::chrono::seconds limit = std::chrono::seconds{60}) const {
     JobOutcome outcome;

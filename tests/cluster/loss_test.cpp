@@ -41,8 +41,11 @@ class cluster_loss : public cluster {
     EXPECT_TRUE(wait_until([&] { return ends().size() >= tasks / 4; })) << "the tasks have not begun";
   }
 
-  void wait_until_it_is_over() const {
-    EXPECT_TRUE(wait_until([&] { return fs::exists(folder_.path() / "over"); }, 60s)) << "the job goes on";
+  /// SLURM knows it, too: it would put a job that runs on a node which goes down in the queue again.
+  void wait_until_it_is_over(const std::string& job) const {
+    EXPECT_TRUE(wait_until([&] { return fs::exists(folder_.path() / "over"); }, 120s)) << "the job goes on";
+    EXPECT_TRUE(wait_until([&] { return state_of_job(job) != "RUNNING"; }, 120s))
+        << "SLURM has job " << job << " run on";
   }
 
   /// This job's ranks, without the processes that run their commands.
@@ -120,7 +123,7 @@ TEST_F(cluster_loss, of_a_node_off_the_network_costs_map_no_task) {
   const std::string job = submit(4, map());
   wait_for_the_middle();
   cut("n2");
-  wait_until_it_is_over();
+  wait_until_it_is_over(job);
   heal("n2");
   end_jobs_on("n2");
   expect_all_done(job);
@@ -131,7 +134,7 @@ TEST_F(cluster_loss, of_a_slurmd_costs_map_nothing) {
   const std::string job = submit(4, map());
   wait_for_the_middle();
   kill_slurmd("n3");
-  wait_until_it_is_over();
+  wait_until_it_is_over(job);
   start_slurmd("n3");
   expect_all_done(job);
   EXPECT_THAT(lost_ranks(), IsEmpty());
@@ -190,7 +193,7 @@ TEST_F(cluster_loss, of_a_node_off_the_network_ends_pi) {
   }
   ASSERT_TRUE(has_begun) << "the ranks have not begun";
   cut("n3");
-  wait_until_it_is_over();
+  wait_until_it_is_over(job);
   heal("n3");
   end_jobs_on("n3");
   const JobOutcome outcome = outcome_of(job);
