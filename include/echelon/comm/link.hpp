@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include <echelon/base/forked_child.hpp>
 #include <echelon/base/death.hpp>
+#include <echelon/base/forked_child.hpp>
 #include <echelon/comm/liveness.hpp>
 #include <echelon/comm/mailbox.hpp>
 #include <echelon/comm/session.hpp>

@@ -59,7 +59,8 @@ void set_type(Job& job, const F& function) {
   job.options.kind = reinterpret_cast<std::uintptr_t>(job.type);
 }
 
-/// A range of which the caller knows that it outlives this. std::ranges::ref_view is more than clang 14 understands of Debian 12's standard library.
+/// A range of which the caller knows that it outlives this. std::ranges::ref_view is more than clang 14 understands of
+/// Debian 12's standard library.
 template <typename Range>
 class Borrowed {
  public:
