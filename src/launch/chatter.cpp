@@ -85,7 +85,7 @@ constexpr std::array<std::string_view, 8> openings{"*** ",
 /// So begins what Echelon's ranks say; a rank that was killed may have begun a block and never ended it.
 constexpr std::string_view of_echelon = "echelon: ";
 
-/// Of the lines of dashes that Open MPI puts before and after what it has to say.
+/// Open MPI puts a line of so many dashes before and after what it has to say.
 constexpr std::size_t fence_length = 74;
 /// Open MPI 5 has a NUL before some of them, or behind.
 constexpr std::string_view before_fences{"-\0", 2};
@@ -93,8 +93,8 @@ constexpr std::string_view before_fences{"-\0", 2};
 constexpr std::size_t longest_line = 2000;
 constexpr std::size_t longest_block = 8000;
 
-/// Where "[HOST:PID] ", or the beginning of it, stands: a rank's text before it may be without an end of line. The size
-/// of the text if nowhere.
+/// The position of "[HOST:PID] ", or of the beginning of it, as a rank's text before it may lack an end of line. The
+/// size of the text if there is none.
 std::size_t tag_begin(std::string_view text) {
   for (std::size_t at = text.find('['); at != std::string_view::npos; at = text.find('[', at + 1)) {
     const auto skip = [&](std::size_t from, const char* set) {
@@ -171,7 +171,7 @@ std::string Chatter::finish() {
   return !mid_line_ && is_kept_back(rest) ? std::string{} : rest;
 }
 
-/// Where a launcher's own text may begin in a line that is not at its end yet.
+/// The position at which a launcher's own text may begin, in a line that is not at its end yet.
 std::size_t Chatter::own_begin(std::string_view line) const {
   return !mid_line_ && may_open(line) ? 0 : tag_begin(line);
 }

@@ -36,6 +36,13 @@ int signal_in(int code) {
   return code > of_signals && code <= of_signals + most ? code - of_signals : 0;
 }
 
+/// As in "rank 3 on n2".
+std::string place_of(const RankWatch& ranks, int rank) {
+  return fmt::format("rank {} on {}", rank, ranks.ranks()[static_cast<std::size_t>(rank)].host);
+}
+
+std::string by_signal(int signal) { return fmt::format("by signal {} ({})", signal, strsignal(signal)); }
+
 /// By the kernel, or else by the launcher's status: it is that of the rank which ended first, or of one that the
 /// launcher has ended by SIGTERM because of it.
 base::Death death_of(RankWatch& ranks, int rank, int signal_of_launcher) {
@@ -73,12 +80,11 @@ Ending of_fragile_run(RankWatch& ranks, const LauncherEnd& launcher) {
   if (const auto rank = ranks.first_killed()) {
     const base::Death death = death_of(ranks, *rank, signal);
     if (has_crashed || !is_by_launcher(death, signal)) {
-      return {broken, fmt::format("rank {} on {} {}", *rank, ranks.ranks()[static_cast<std::size_t>(*rank)].host,
-                                  base::describe(death))};
+      return {broken, fmt::format("{} {}", place_of(ranks, *rank), base::describe(death))};
     }
   }
   if (signal != 0) {  // which ended a rank before it could be known
-    return {broken, fmt::format("a rank was killed by signal {} ({})", signal, strsignal(signal))};
+    return {broken, "a rank was killed " + by_signal(signal)};
   }
   // 1 is the status of a wrong answer, and of launchers that fail.
   if (is_ours(code) || std::ranges::any_of(ranks.ranks(), [&](const auto& rank) { return rank.exits == code; })) {
@@ -90,13 +96,11 @@ Ending of_fragile_run(RankWatch& ranks, const LauncherEnd& launcher) {
 Ending without_outcome(const LaunchRequest& request, RankWatch& ranks, const LauncherEnd& launcher) {
   if (const auto& abort = ranks.abort()) {
     if (abort->is_explained) return {broken};
-    return {broken, fmt::format("rank {} on {} called MPI_Abort with {}", abort->rank,
-                                ranks.ranks()[static_cast<std::size_t>(abort->rank)].host, abort->status)};
+    return {broken, fmt::format("{} called MPI_Abort with {}", place_of(ranks, abort->rank), abort->status)};
   }
   if (!launcher.never_started.empty()) {
     const int signal = WIFEXITED(launcher.status) ? signal_in(WEXITSTATUS(launcher.status)) : 0;
-    const std::string how = signal == 0 ? "" : fmt::format(" by signal {} ({})", signal, strsignal(signal));
-    return {broken, why_not_started(launcher.never_started) + how};
+    return {broken, why_not_started(launcher.never_started) + (signal == 0 ? "" : ' ' + by_signal(signal))};
   }
   const bool is_its_own = launcher.was_first || request.outlives_ranks;
   if (WIFSIGNALED(launcher.status) && !launcher.was_signaled && is_its_own) {

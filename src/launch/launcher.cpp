@@ -55,7 +55,7 @@ LaunchPlan plan_here(const LaunchRequest& request) {
       .slurm = measure::slurm_allocation(),
       .in_step = is_set("SLURM_STEP_ID"),
       .user_chose_transport = is_set("OMPI_MCA_pml") || is_set("OMPI_MCA_btl"),
-      .open_mpi_major = std::atoi(built_with_open_mpi().c_str()),
+      .open_mpi_major = built_major(),
   };
   if (request.outlives_ranks) plan.variables.emplace_back(outlives_variable);
   if (is_set(grace_variable)) plan.variables.emplace_back(grace_variable);

@@ -1,7 +1,5 @@
 #include "launcher_process.hpp"
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -22,10 +20,10 @@ volatile sig_atomic_t launcher_pid = 0;
 volatile sig_atomic_t ends_by = SIGTERM;
 volatile sig_atomic_t last_signal = 0;
 
-constexpr std::array ending{SIGINT, SIGTERM, SIGHUP};
+bool ends_run(int signal) { return signal == SIGINT || signal == SIGTERM || signal == SIGHUP; }
 
 void pass_on(int signal) {
-  const bool ends = std::ranges::find(ending, signal) != ending.end();
+  const bool ends = ends_run(signal);
   if (ends || signal == SIGUSR1 || signal == SIGUSR2) last_signal = signal;
   if (launcher_pid > 0) kill(launcher_pid, ends ? ends_by : signal);
   if (signal == SIGTSTP) raise(SIGSTOP);
@@ -93,6 +91,7 @@ void pass_signals_on() {
 }
 
 int last_passed_signal() noexcept { return last_signal; }
+bool is_told_to_end() noexcept { return ends_run(last_signal); }
 int end_signal() noexcept { return ends_by; }
 
 void signal_launcher(int signal) noexcept {

@@ -28,6 +28,9 @@ void pass_signals_on();
 /// The last signal that asked this process to end, or a user's one; 0 without.
 [[nodiscard]] int last_passed_signal() noexcept;
 
+/// The last one ends the run: INT, TERM or HUP.
+[[nodiscard]] bool is_told_to_end() noexcept;
+
 /// By which this process ends the launcher in order. mpirun has TERM and INT blocked: batch systems, and who ends a
 /// whole process tree, send these to mpirun as well, which would kill its ranks before they can stop in order.
 [[nodiscard]] int end_signal() noexcept;

@@ -25,7 +25,7 @@ std::optional<std::string> answer_of(const char* command) {
 
 }  // namespace
 
-std::string built_with_open_mpi() { return ECHELON_OPEN_MPI; }
+int built_major() { return std::atoi(ECHELON_OPEN_MPI); }
 
 const std::string& mpirun_here() {
   static const std::string version = [] {
@@ -47,12 +47,11 @@ int mpirun_major() {
 }
 
 std::string why_mpirun_differs() {
-  const std::string built = built_with_open_mpi();
-  if (built.empty() || mpirun_here().empty() || mpirun_major() == std::atoi(built.c_str())) return {};
+  if (built_major() == 0 || mpirun_here().empty() || mpirun_major() == built_major()) return {};
   return fmt::format(
       "the mpirun on PATH is that of {}, but Echelon was built with {}{}; put the mpirun of that one "
       "first on PATH, or build Echelon again",
-      mpirun_here(), open_mpi, built);
+      mpirun_here(), open_mpi, ECHELON_OPEN_MPI);
 }
 
 bool srun_serves() {

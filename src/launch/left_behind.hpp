@@ -36,8 +36,8 @@ class LeftBehind {
 /// This process is a subreaper (PR_SET_CHILD_SUBREAPER): it is given the children of what ended before them.
 void end_descendants(const std::vector<pid_t>& spared);
 
-/// Where an mpirun keeps its files, which it takes away unless it is killed: some of them it has mapped. Empty if that
-/// is not known.
+/// The folder in which an mpirun keeps its files, some of which it has mapped; it removes them unless it is killed.
+/// Empty if the folder is not known.
 [[nodiscard]] std::filesystem::path files_of_mpirun(pid_t mpirun);
 void remove_files_of_mpirun(const std::filesystem::path& folder);
 

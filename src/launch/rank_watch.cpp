@@ -146,6 +146,14 @@ bool RankWatch::begin(Connection& connection, const std::string& line) {
   return true;
 }
 
+std::vector<int> RankWatch::missing() const {
+  std::vector<int> missing;
+  for (std::size_t rank = 0; rank < ranks_.size(); ++rank) {
+    if (ranks_[rank].process == 0) missing.push_back(static_cast<int>(rank));
+  }
+  return missing;
+}
+
 void RankWatch::ask_to_stop(int signal) const noexcept {
   const char byte = static_cast<char>(signal);
   for (const auto& [descriptor, connection] : connections_) {

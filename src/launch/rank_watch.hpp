@@ -42,6 +42,8 @@ class RankWatch {
   void step();
 
   [[nodiscard]] const std::vector<Rank>& ranks() const noexcept { return ranks_; }
+  /// Those that have not begun.
+  [[nodiscard]] std::vector<int> missing() const;
   /// Rank 0 has said so (tell_started).
   [[nodiscard]] bool have_started() const noexcept { return have_started_; }
   /// Those that have begun, and ended before that.

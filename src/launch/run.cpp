@@ -145,9 +145,7 @@ void Run::copy_errors() {
 }
 
 RunState Run::state() const {
-  const bool is_signaled = !request_.stops_by_itself && last_passed_signal() != 0 && last_passed_signal() != SIGUSR1 &&
-                           last_passed_signal() != SIGUSR2;
-  return {.is_told_to_end = !output_taken_ || is_signaled,
+  return {.is_told_to_end = !output_taken_ || is_told_to_end(),
           .requests_to_stop = requests_to_stop(),
           .asked_to_stop = asked_to_stop_,
           .line_is_left = line_.is_left(),

@@ -25,10 +25,7 @@ void StartWatch::look(pid_t launcher) {
 
 /// Rank 0 has to be there: it would say that the start is over, if the others only cannot connect.
 void StartWatch::look_for_missing() {
-  std::vector<int> missing;
-  for (std::size_t rank = 0; rank < ranks_.ranks().size(); ++rank) {
-    if (ranks_.ranks()[rank].process == 0) missing.push_back(static_cast<int>(rank));
-  }
+  const std::vector<int> missing = ranks_.missing();
   const std::size_t begun = ranks_.ranks().size() - missing.size();
   if (begun > begun_) last_begin_ = Clock::now();
   begun_ = begun;
@@ -43,18 +40,13 @@ void StartWatch::look_for_unborn(pid_t launcher) {
   constexpr int enough_looks = 5;
   if (Clock::now() < next_look_) return;
   next_look_ = Clock::now() + between_looks;
-  std::vector<int> unborn;
-  std::vector<pid_t> begun;
-  for (std::size_t rank = 0; rank < ranks_.ranks().size(); ++rank) {
-    const pid_t process = ranks_.ranks()[rank].process;
-    if (process == 0) unborn.push_back(static_cast<int>(rank));
-    if (process != 0) begun.push_back(process);
-  }
+  const std::vector<int> unborn = ranks_.missing();
   if (unborn.empty()) return;
   const auto children = base::children(launcher);
-  const bool all_have_begun =
-      std::ranges::all_of(children, [&](pid_t child) { return std::ranges::find(begun, child) != begun.end(); });
-  seen_children_ = seen_children_ || !children.empty() || !begun.empty();
+  const bool all_have_begun = std::ranges::all_of(children, [&](pid_t child) {
+    return std::ranges::find(ranks_.ranks(), child, &RankWatch::Rank::process) != ranks_.ranks().end();
+  });
+  seen_children_ = seen_children_ || !children.empty() || unborn.size() < ranks_.ranks().size();
   const auto now = base::activity(launcher);
   const bool is_idle = now && now->state == 'S' && now->cpu_ticks == cpu_ticks_;
   if (now) cpu_ticks_ = now->cpu_ticks;

@@ -10,7 +10,7 @@
 
 namespace echelon::launch {
 
-/// Where the starter waits for its ranks, as watch_variable has it.
+/// The place at which the starter waits for its ranks, as watch_variable has it.
 struct WatchPlace {
   std::uint16_t port = 0;
   std::string host;                      ///< whose loopback it listens on, too (base::loopback_name)

@@ -83,16 +83,17 @@ class cluster : public testing::Test {
     return lines(submitted.out + "\n").front();
   }
 
-  static std::string state_of_job(const std::string& job) {
-    return word_after(" JobState=", on_ctl({"scontrol", "--oneliner", "show", "job", job}).out);
+  static std::string show_job(const std::string& job) {
+    return on_ctl({"scontrol", "--oneliner", "show", "job", job}).out;
   }
+  static std::string state_of_job(const std::string& job) { return word_after(" JobState=", show_job(job)); }
 
   /// When the job has ended.
   JobOutcome outcome_of(const std::string& job, std::chrono::seconds limit = std::chrono::seconds{60}) const {
     JobOutcome outcome;
     std::string name;
     const auto has_left = [&](const std::set<std::string>& states) {
-      const std::string shown = on_ctl({"scontrol", "--oneliner", "show", "job", job}).out;
+      const std::string shown = show_job(job);
       outcome.state = word_after(" JobState=", shown);
       const std::string code = word_after(" ExitCode=", shown);  // "0:0": and the signal
       outcome.exit_code = code.empty() ? -1 : std::stoi(code);

@@ -4,8 +4,8 @@
 
 namespace echelon::launch {
 
-/// The Open MPI that Echelon was built with, as in "4.1.4"; empty if it was another MPI.
-[[nodiscard]] std::string built_with_open_mpi();
+/// The first number of the Open MPI that Echelon was built with; 0 if it was another MPI.
+[[nodiscard]] int built_major();
 
 /// What the mpirun on PATH is, as in "Open MPI 4.1.4" or "MPICH". Empty if there is none, or it does not tell. Asks it,
 /// once.
